@@ -1,0 +1,27 @@
+"""Compares the usage service's ledger with the load generator: every accepted answer is booked, and nothing else."""
+
+import datetime as dt
+import time
+
+import httpx
+
+from bench.peers.ours import Stack
+
+PATIENCE_SECONDS = 30.0
+
+
+def booked_requests(stack: Stack) -> int:
+    """Requests of the project in this UTC month, as its monthly report says; errors included."""
+    month = dt.datetime.now(dt.UTC).strftime("%Y-%m")
+    url = f"{stack.facts['usage_url']}/api/v1/projects/{stack.facts['project_id']}/usage/monthly"
+    answer = httpx.get(url, params={"month": month}, headers=stack.login(), timeout=30, trust_env=False)
+    return int(answer.raise_for_status().json()["totals"]["requests"])
+
+
+def wait_for(stack: Stack, expected: int) -> int:
+    """The booked requests, once they are as many as expected and stay so, or after the patience has ended."""
+    ends, booked = time.monotonic() + PATIENCE_SECONDS, -1
+    while time.monotonic() < ends and booked < expected:
+        booked = booked_requests(stack)
+        time.sleep(0.5)
+    return booked_requests(stack)

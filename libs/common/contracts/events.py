@@ -1,0 +1,132 @@
+"""What a gateway reports of a request, version 1: JSON, times in Unix milliseconds, durations in microseconds, money in nano-USD.
+
+An envelope is a JSON array of `RequestSettled`, with its boot and numbers in headers (below). Within one boot the events are
+numbered densely from 1; the number is the position in the envelope plus `from`.
+"""
+
+from typing import Literal
+
+import msgspec
+
+HEADER_GATEWAY = "Codexflow-Gateway"
+HEADER_BOOT = "Codexflow-Boot"
+HEADER_FROM = "Codexflow-From"
+HEADER_TO = "Codexflow-To"
+HEADER_CLOSE = "Codexflow-Close"
+"""The last number of a boot that has ended; such an envelope may be empty (`from` = `to` + 1)."""
+
+UsageSource = Literal["provider", "estimated", "none"]
+CostStatus = Literal["exact", "estimated", "unpriced", "none"]
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Tokens of one attempt; cached prompt tokens are part of the prompt, reasoning tokens part of the completion."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_prompt_tokens: int = 0
+    reasoning_tokens: int = 0
+
+
+NO_USAGE = Usage()
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One call of an upstream. `usage_source` none = the upstream certainly charged nothing (refused, never reached).
+
+    `price` names the entry of the price book that was used, where it is not the model's.
+    """
+
+    number: int
+    upstream: str
+    model: str
+    outcome: str
+    http_status: int | None = None
+    usage: Usage = NO_USAGE
+    usage_source: UsageSource = "none"
+    cost_nanousd: int = 0
+    cost_status: CostStatus = "none"
+    upstream_cost_nanousd: int | None = None
+    latency_us: int = 0
+    ttft_us: int | None = None
+    price: str = ""
+
+
+class RequestSettled(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One request, settled: the sums over its attempts, priced once with `price_version`; usage stores, it does not re-price.
+
+    status: ok | error (no answer could be had) | refused (budget) | client_closed | upstream_cut | aborted (gateway died).
+    The hold is what was reserved at admission, over all attempts; a cache hit costs 0 and keeps what it saved apart.
+    """
+
+    event_id: str
+    request_id: str
+    gateway: str
+    boot: str
+    organization_id: str
+    project_id: str
+    key_id: str
+    endpoint: str
+    model_requested: str
+    status: Literal["ok", "error", "refused", "client_closed", "upstream_cut", "aborted"]
+    http_status: int
+    admitted_at: int
+    finished_at: int
+    period_day: str
+    period_month: str
+    model: str = ""
+    tier: str = ""
+    stream: bool = False
+    cache: Literal["hit", "miss", "bypass"] = "bypass"
+    error_code: str | None = None
+    owner_id: str | None = None
+    end_user: str | None = None
+    tags: dict[str, str] = {}
+    latency_us: int = 0
+    ttft_us: int | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_prompt_tokens: int = 0
+    reasoning_tokens: int = 0
+    usage_source: UsageSource = "none"
+    cost_nanousd: int = 0
+    cost_status: CostStatus = "none"
+    upstream_cost_nanousd: int | None = None
+    price_version: str = ""
+    hold_tokens: int = 0
+    hold_nanousd: int = 0
+    saved_tokens: int = 0
+    saved_nanousd: int = 0
+    attempts: tuple[Attempt, ...] = ()
+
+
+class Watermark(msgspec.Struct, frozen=True, kw_only=True):
+    """Every event of the boot up to and including `contiguous` is committed by usage."""
+
+    boot: str
+    contiguous: int
+    closed: bool = False
+
+
+class QuotaState(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a scope stands in a period, recomputed from the ledger: for headers, alerts and dashboards, not for admission."""
+
+    scope: str
+    scope_id: str
+    period: str
+    used_tokens: int
+    used_nanousd: int
+    limit_tokens: int | None
+    limit_nanousd: int | None
+    limit_version: int
+    as_of: int
+
+
+class Presence(msgspec.Struct, frozen=True, kw_only=True):
+    """A gateway says it lives, and up to which sequence of the directory it has applied (and persisted revocations)."""
+
+    gateway: str
+    boot: str
+    directory_created: str
+    applied_sequence: int
+    at: int

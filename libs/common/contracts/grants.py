@@ -1,0 +1,74 @@
+"""Budget grants: what a gateway asks of usage and what it is answered (request/reply, JSON).
+
+All amounts are cumulative per boot, scope and period, so a lost, repeated or late message changes nothing. A gateway admits a
+request iff settled + reserved + estimate ≤ granted, in every unit that has a limit. `None` granted = the unit has no limit.
+Money is nano-USD.
+"""
+
+from typing import Literal
+
+import msgspec
+
+
+class ScopeAsk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One scope and period of an asking boot.
+
+    `seq` rises with every ask of this boot for this scope and period; an older one than the last seen changes nothing.
+    `need_*`: by how much more than what is granted a waiting request needs, at the least; `want_*`: what would be comfortable.
+    `returning`: the gateway has lowered its own grant to `granted_*` before sending this.
+    """
+
+    scope: str
+    scope_id: str
+    period: str
+    limit_version: int
+    seq: int
+    settled_tokens: int = 0
+    settled_nanousd: int = 0
+    reserved_tokens: int = 0
+    reserved_nanousd: int = 0
+    granted_tokens: int | None = 0
+    granted_nanousd: int | None = 0
+    need_tokens: int = 0
+    need_nanousd: int = 0
+    want_tokens: int = 0
+    want_nanousd: int = 0
+    returning: bool = False
+
+
+class GrantAsk(msgspec.Struct, frozen=True, kw_only=True):
+    """What one boot asks in one message."""
+
+    gateway: str
+    boot: str
+    asks: tuple[ScopeAsk, ...]
+
+
+class ScopeAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The committed grant of the asking boot after this ask, and where the scope stands.
+
+    status: granted | exhausted (what was needed is not there; used + held leave less) | stale_limits (usage has not seen the
+    asked limit version yet: ask again) | closed (this boot has been closed and gets nothing more).
+    """
+
+    scope: str
+    scope_id: str
+    period: str
+    seq: int
+    status: Literal["granted", "exhausted", "stale_limits", "closed"]
+    limit_version: int = 0
+    granted_tokens: int | None = 0
+    granted_nanousd: int | None = 0
+    used_tokens: int = 0
+    used_nanousd: int = 0
+    held_tokens: int = 0
+    held_nanousd: int = 0
+    limit_tokens: int | None = None
+    limit_nanousd: int | None = None
+
+
+class GrantAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Answers in the order of the asks; `answered_at` (Unix milliseconds, the authority's clock) shows clock skew."""
+
+    answers: tuple[ScopeAnswer, ...]
+    answered_at: int

@@ -1,0 +1,146 @@
+"""The command line: `python -m accounts serve | migrate | seed … | republish`."""
+
+import argparse
+import asyncio
+import json
+import signal
+import sys
+from dataclasses import asdict
+from decimal import Decimal, InvalidOperation
+
+import uvicorn
+
+from accounts.settings import DatabaseSettings, Settings, WrongSettings
+from common.logs import configure_logging
+
+NANO = 1_000_000_000
+LARGEST = 2**63 - 1
+REPUBLISH_SECONDS = 120.0
+
+
+def serve() -> int:
+    """Answer until SIGTERM or SIGINT, then drain and end with 0."""
+    from accounts.app import build_app
+
+    settings = Settings.load()
+    configure_logging(settings.log_level)
+    config = uvicorn.Config(
+        build_app(settings),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=settings.drain_seconds,
+    )
+    # uvicorn raises the signal again after a clean shutdown; what it finds then must not end the process with an error.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    server = uvicorn.Server(config)
+    server.run()
+    return 0 if server.started else 1
+
+
+def migrate() -> int:
+    """Bring the schema to the newest revision."""
+    from accounts.outbound.database import database_url
+    from accounts.outbound.schema import NoSchema, upgrade
+
+    settings = DatabaseSettings.load()
+    configure_logging(settings.log_level)
+    try:
+        upgrade(database_url(settings.database_url, settings.database_password.get_secret_value()))
+    except NoSchema as problem:
+        raise WrongSettings(str(problem)) from None
+    return 0
+
+
+async def seed(arguments: argparse.Namespace) -> int:
+    """Find or make the demo and say what is there as one line of JSON."""
+    from accounts.app import open_context
+    from accounts.use_cases.seed_demo import Demo, seed_demo
+
+    settings = Settings.load()
+    configure_logging(settings.log_level)
+    demo = Demo(
+        email=arguments.email,
+        password=arguments.password,
+        organization=arguments.organization,
+        project=arguments.project,
+        limits={"monthly_tokens": arguments.monthly_tokens, "monthly_cost_nanousd": arguments.monthly_cost_usd},
+    )
+    async with open_context(settings) as (context, _):
+        seeded = await seed_demo(context, demo)
+    sys.stdout.write(json.dumps(asdict(seeded)) + "\n")
+    return 0
+
+
+async def republish() -> int:
+    """Ask the running relay to publish the whole directory again, and wait for it."""
+    from accounts.outbound.database import database_url, open_engine
+    from accounts.use_cases.republish_directory import republish_directory
+
+    settings = DatabaseSettings.load()
+    configure_logging(settings.log_level)
+    engine = open_engine(database_url(settings.database_url, settings.database_password.get_secret_value()))
+    try:
+        generation = await republish_directory(engine, REPUBLISH_SECONDS)
+    finally:
+        await engine.dispose()
+    if generation is None:
+        sys.stderr.write("asked for, but no accounts service has done it yet: is one running, and NATS?\n")
+        return 1
+    sys.stdout.write(json.dumps({"generation": generation}) + "\n")
+    return 0
+
+
+def _tokens(text: str) -> int:
+    if not text.isdigit() or int(text) > LARGEST:
+        raise argparse.ArgumentTypeError("give a whole number of tokens")
+    return int(text)
+
+
+def _nanousd(text: str) -> int:
+    try:
+        amount = Decimal(text) * NANO
+    except InvalidOperation:
+        raise argparse.ArgumentTypeError("give an amount in USD, like 25 or 0.50") from None
+    if not amount.is_finite() or amount != int(amount) or not 0 <= amount <= LARGEST:
+        raise argparse.ArgumentTypeError("give an amount in USD of at most nine decimals, like 25 or 0.50")
+    return int(amount)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m accounts", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("serve", help="answer the management API and relay the directory")
+    commands.add_parser("migrate", help="bring the schema to the newest revision")
+    commands.add_parser("republish", help="publish the whole key directory again; safe at any time")
+    demo = commands.add_parser("seed", help="make the first user, organization, project and key; prints one line of JSON")
+    for name in ("email", "password", "organization", "project"):
+        demo.add_argument(f"--{name}", required=True)
+    demo.add_argument("--monthly-tokens", type=_tokens)
+    demo.add_argument("--monthly-cost-usd", type=_nanousd)
+    return parser.parse_args()
+
+
+def main() -> int:
+    """The exit code; 2 for a wrong setting, with one sentence."""
+    arguments = _arguments()
+    try:
+        match arguments.command:
+            case "serve":
+                return serve()
+            case "migrate":
+                return migrate()
+            case "seed":
+                return asyncio.run(seed(arguments))
+            case _:
+                return asyncio.run(republish())
+    except WrongSettings as wrong:
+        sys.stderr.write(f"{wrong}\n")
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

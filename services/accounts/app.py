@@ -1,0 +1,116 @@
+"""Wiring: the only place that builds things."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
+from typing import TypedDict
+
+from fastapi import Depends, FastAPI
+
+from accounts.domain.presence import PresenceView
+from accounts.domain.throttle import Throttle
+from accounts.inbound import errors, keys, login, organizations, projects
+from accounts.inbound.caller import identity_of
+from accounts.inbound.door import Door
+from accounts.inbound.presence_listener import PresenceListener
+from accounts.outbound.bus import Bus
+from accounts.outbound.database import database_url, open_engine
+from accounts.outbound.directory_bucket import DirectoryBucket
+from accounts.outbound.passwords import Passwords
+from accounts.outbound.token_signer import TokenSigner
+from accounts.settings import Settings
+from accounts.use_cases.context import Context
+from accounts.use_cases.relay_directory import relay_directory
+from accounts.use_cases.watch_dependencies import Dependencies
+from common.contracts.access_tokens import JWKS_PATH
+from common.contracts.api_keys import Peppers
+from common.contracts.subjects import PRESENCE
+from common.health import Dependency, health_routes
+
+LOGINS_PER_MINUTE = 10
+RESTART_SECONDS = 1.0
+PUBLIC = frozenset(
+    {"/healthz", "/readyz", "/metrics", "/docs", "/docs/oauth2-redirect", "/openapi.json", JWKS_PATH, login.LOGIN_PATH}
+)
+"""All paths that answer without a token."""
+
+log = logging.getLogger(__name__)
+
+
+class State(TypedDict):
+    """What the routes reach."""
+
+    context: Context
+
+
+@asynccontextmanager
+async def open_context(settings: Settings) -> AsyncIterator[tuple[Context, Bus]]:
+    """The long-lived parts, closed in reverse. Nothing connects yet."""
+    async with AsyncExitStack() as stack:
+        url = database_url(settings.database_url, settings.database_password.get_secret_value())
+        engine = open_engine(url)
+        stack.push_async_callback(engine.dispose)
+        passwords = Passwords()
+        stack.callback(passwords.close)
+        bus = Bus(settings.nats_url, settings.nats_password.get_secret_value())
+        stack.push_async_callback(bus.close)
+        context = Context(
+            engine=engine,
+            passwords=passwords,
+            signer=TokenSigner(bytes.fromhex(settings.signing_key.get_secret_value()), settings.access_token_seconds),
+            peppers=Peppers.parse(settings.key_peppers.get_secret_value()),
+            logins=Throttle(LOGINS_PER_MINUTE),
+            bucket=DirectoryBucket(bus),
+            presence=PresenceView(),
+        )
+        yield context, bus
+
+
+def build_app(settings: Settings) -> FastAPI:
+    """The application; everything that needs the network starts with its lifespan."""
+    running: list[Dependencies] = []
+
+    def check() -> list[Dependency]:
+        return running[-1].check()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[State]:
+        async with open_context(settings) as (context, bus):
+            bus.listen(PRESENCE, PresenceListener(context.presence).hear)
+            dependencies = Dependencies(context.engine, bus, context.presence)
+            running.append(dependencies)
+            works = (bus.run, dependencies.watch, partial(relay_directory, context.engine, context.bucket))
+            tasks = [asyncio.create_task(_keep_running(work)) for work in works]
+            yield {"context": context}
+            for task in reversed(tasks):
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+
+    app = FastAPI(
+        title="CodexFlow accounts",
+        summary="Organizations, projects, keys, and who may do what.",
+        version="1",
+        lifespan=lifespan,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    errors.install(app)
+    app.add_middleware(Door, public=PUBLIC)
+    app.include_router(health_routes(check))
+    app.include_router(login.router, responses=errors.PROBLEMS)
+    for guarded in (organizations.router, projects.router, keys.router):
+        app.include_router(guarded, dependencies=[Depends(identity_of)], responses=errors.PROBLEMS)
+    return app
+
+
+async def _keep_running(work: Callable[[], Awaitable[None]]) -> None:
+    """A background task that fails in a way nobody foresaw is begun again, and said."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            log.exception("a background task failed and begins again")
+        await asyncio.sleep(RESTART_SECONDS)

@@ -1,0 +1,1 @@
+"""What is true of organizations, projects, keys and slugs, without clock, network or database."""

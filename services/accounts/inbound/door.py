@@ -1,0 +1,60 @@
+"""The door: nobody passes without a valid token but to the public paths, and nothing larger than a management request."""
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from accounts.use_cases.context import Context
+from common.contracts.access_tokens import InvalidToken, verify
+from common.problems import Unauthenticated, render
+
+LARGEST_BODY = 256 * 1024
+
+
+class Door:
+    """In front of all routes, so that a forgotten dependency cannot leave one open, and no stranger's body is read."""
+
+    def __init__(self, app: ASGIApp, *, public: frozenset[str]) -> None:
+        self._app, self._public = app, public
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            headers = Headers(scope=scope)
+            if scope["path"] not in self._public and not self._identified(scope, headers):
+                await render(401, Unauthenticated.code, "Give a valid access token.")(scope, receive, send)
+                return
+            if _announced(headers) > LARGEST_BODY:
+                await render(413, "content_too_large", f"At most {LARGEST_BODY} bytes.")(scope, receive, send)
+                return
+            receive = _bounded(receive)
+        await self._app(scope, receive, send)
+
+    def _identified(self, scope: Scope, headers: Headers) -> bool:
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            return False
+        context: Context = scope["state"]["context"]
+        try:
+            scope["state"]["identity"] = verify(token.strip(), context.signer.keys)
+        except InvalidToken:
+            return False
+        return True
+
+
+def _announced(headers: Headers) -> int:
+    length = headers.get("content-length", "0")
+    return int(length) if length.isdigit() else 0
+
+
+def _bounded(receive: Receive) -> Receive:
+    read = 0
+
+    async def counted() -> Message:
+        nonlocal read
+        message = await receive()
+        read += len(message.get("body", b""))
+        if read > LARGEST_BODY:
+            raise HTTPException(413, f"At most {LARGEST_BODY} bytes.")
+        return message
+
+    return counted

@@ -1,0 +1,16 @@
+"""${message}
+
+Additive first: what the release before this one still reads is removed a release later. Locks are waited for 5 s at most.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = ${repr(up_revision)}
+down_revision = ${repr(down_revision)}
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    ${upgrades if upgrades else "pass"}

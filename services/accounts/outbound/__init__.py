@@ -1,0 +1,1 @@
+"""What accounts reaches: its schema in PostgreSQL, the DIRECTORY bucket, the password hasher, the signing key."""

@@ -1,0 +1,55 @@
+"""What the tables remember of the DIRECTORY bucket: which one was filled, and whether filling it again has been asked for."""
+
+import msgspec
+from sqlalchemy import func, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from accounts.outbound.outbox import CHANNEL
+from accounts.outbound.tables import directory_state
+
+
+class DirectoryState(msgspec.Struct, frozen=True):
+    """`generation` counts the complete fillings; `republish_asked` > `republish_done` = somebody waits for one."""
+
+    bucket_created: str
+    generation: int
+    republish_asked: int
+    republish_done: int
+
+
+async def read_state(connection: AsyncConnection) -> DirectoryState:
+    """The one row."""
+    row = (await connection.execute(select(directory_state))).one()
+    return DirectoryState(row.bucket_created, row.generation, row.republish_asked, row.republish_done)
+
+
+async def ask_republish(connection: AsyncConnection) -> int:
+    """Ask the relay to fill the bucket again, at the commit; the number to wait for in `republish_done`."""
+    asked = await connection.execute(
+        update(directory_state)
+        .values(republish_asked=directory_state.c.republish_asked + 1)
+        .returning(directory_state.c.republish_asked)
+    )
+    await connection.execute(text(f"NOTIFY {CHANNEL}"))
+    number: int = asked.scalar_one()
+    return number
+
+
+async def next_generation(connection: AsyncConnection) -> int:
+    """A generation number that nobody has used."""
+    found = await connection.execute(
+        update(directory_state).values(generation=directory_state.c.generation + 1).returning(directory_state.c.generation)
+    )
+    number: int = found.scalar_one()
+    return number
+
+
+async def note_filled(connection: AsyncConnection, bucket_created: str, republish_asked: int) -> None:
+    """Remember that this bucket is complete, and which asking that answers."""
+    await connection.execute(
+        update(directory_state).values(
+            bucket_created=bucket_created,
+            republish_done=func.greatest(directory_state.c.republish_done, republish_asked),
+            published_at=func.now(),
+        )
+    )

@@ -1,0 +1,12 @@
+"""The metrics of accounts, declared once."""
+
+from prometheus_client import Counter, Gauge
+
+OUTBOX_BACKLOG = Gauge("accounts_outbox_backlog", "Directory records waiting to be put into the bucket")
+RELAY_LEADS = Gauge("accounts_relay_leads", "1 on the replica that relays the outbox, else 0")
+RELAY_PUTS = Counter("accounts_relay_puts", "Directory records relayed: put, or older than what the bucket had", ["outcome"])
+RELAY_FAILURES = Counter("accounts_relay_failures", "Attempts of the relay that ended because the bus or the database was away")
+FILLS = Counter("accounts_directory_fills", "Complete fillings of the DIRECTORY bucket")
+GATEWAYS = Gauge("accounts_gateways_alive", "Gateways that have spoken lately")
+LOGINS = Counter("accounts_logins", "Logins by outcome: ok, refused, throttled", ["outcome"])
+KEY_OPERATIONS = Counter("accounts_key_operations", "Changes of API keys: issued, updated, revoked", ["operation"])

@@ -1,0 +1,62 @@
+"""Organizations in SQL."""
+
+from typing import Any
+
+import msgspec
+from sqlalchemy import RowMapping, Select, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from accounts.domain.objects import Organization
+from accounts.domain.page import Page, PageAsk
+from accounts.outbound.paging import page_of
+from accounts.outbound.tables import memberships, organizations
+
+
+def _organization(row: RowMapping) -> Organization:
+    return msgspec.convert(row, Organization)
+
+
+async def add_organization(connection: AsyncConnection, **values: Any) -> Organization:
+    """Insert an organization; raises IntegrityError when the slug is taken."""
+    found = await connection.execute(insert(organizations).values(**values).returning(organizations))
+    return _organization(found.mappings().one())
+
+
+async def slug_is_taken(connection: AsyncConnection, slug: str) -> bool:
+    """Whether an organization has this slug."""
+    found = await connection.execute(select(organizations.c.id).where(organizations.c.slug == slug))
+    return found.one_or_none() is not None
+
+
+async def find_organization(connection: AsyncConnection, organization_id: str) -> Organization | None:
+    """The organization, or None."""
+    found = await connection.execute(select(organizations).where(organizations.c.id == organization_id))
+    row = found.mappings().one_or_none()
+    return None if row is None else _organization(row)
+
+
+async def organizations_of(connection: AsyncConnection, user_id: str, ask: PageAsk) -> Page[Organization]:
+    """The organizations that a user is a member of."""
+    query: Select[Any] = select(organizations).where(
+        organizations.c.id.in_(select(memberships.c.organization_id).where(memberships.c.user_id == user_id))
+    )
+    return await page_of(connection, query, organizations.c.id, ask, _organization)
+
+
+async def change_organization(connection: AsyncConnection, organization_id: str, **values: Any) -> Organization:
+    """Change fields and raise the version."""
+    found = await connection.execute(
+        update(organizations)
+        .where(organizations.c.id == organization_id)
+        .values(**values, version=organizations.c.version + 1, updated_at=func.now())
+        .returning(organizations)
+    )
+    return _organization(found.mappings().one())
+
+
+async def organizations_after(connection: AsyncConnection, last_id: str, limit: int) -> list[Organization]:
+    """The next chunk of all organizations, for re-publishing."""
+    found = await connection.execute(
+        select(organizations).where(organizations.c.id > last_id).order_by(organizations.c.id).limit(limit)
+    )
+    return [_organization(row) for row in found.mappings()]

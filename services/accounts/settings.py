@@ -1,0 +1,72 @@
+"""The environment as frozen, checked values; read by app.py and the command line alone."""
+
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from common.contracts.api_keys import Peppers
+
+SEED_BYTES = 32
+
+
+class WrongSettings(ValueError):
+    """A setting is missing or unusable; the message is one sentence that names the variable and how to mend it."""
+
+
+def _postgres_url(text: str) -> str:
+    if not text.startswith("postgresql://") or "@" not in text:
+        raise ValueError("write it as postgresql://accounts@HOST:PORT/DATABASE")
+    if ":" in text.removeprefix("postgresql://").split("@")[0]:
+        raise ValueError("give the password in ACCOUNTS_DATABASE_PASSWORD, not in the URL")
+    return text
+
+
+def _peppers(value: SecretStr) -> SecretStr:
+    Peppers.parse(value.get_secret_value())
+    return value
+
+
+def _signing_key(value: SecretStr) -> SecretStr:
+    try:
+        length = len(bytes.fromhex(value.get_secret_value()))
+    except ValueError:
+        length = 0
+    if length != SEED_BYTES:
+        raise ValueError("give an Ed25519 seed as 64 hexadecimal digits (openssl rand -hex 32)")
+    return value
+
+
+class DatabaseSettings(BaseSettings):
+    """What the migration job needs."""
+
+    model_config = SettingsConfigDict(env_prefix="ACCOUNTS_", frozen=True, hide_input_in_errors=True)
+
+    database_url: Annotated[str, AfterValidator(_postgres_url)] = "postgresql://accounts@127.0.0.1:5432/codexflow"
+    database_password: SecretStr
+    log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
+
+    @classmethod
+    def load(cls) -> Self:
+        """From the environment; raises WrongSettings."""
+        try:
+            values: dict[str, Any] = {}
+            return cls(**values)
+        except ValidationError as problem:
+            first = problem.errors()[0]
+            name = f"ACCOUNTS_{'_'.join(str(part) for part in first['loc'])}".upper()
+            reason = "set it" if first["type"] == "missing" else first["msg"].removeprefix("Value error, ")
+            raise WrongSettings(f"{name}: {reason}") from None
+
+
+class Settings(DatabaseSettings):
+    """What the service needs."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535)] = 8001
+    nats_url: Annotated[str, Field(pattern="^(nats|tls)://[^@]+$")] = "nats://127.0.0.1:4222"
+    nats_password: SecretStr
+    key_peppers: Annotated[SecretStr, AfterValidator(_peppers)]
+    signing_key: Annotated[SecretStr, AfterValidator(_signing_key)]
+    access_token_seconds: Annotated[int, Field(ge=60, le=3600)] = 900
+    drain_seconds: Annotated[int, Field(ge=1, le=300)] = 10

@@ -1,0 +1,25 @@
+"""What the use cases work with: built once in app.py (or by the command line), the same for the whole life of the process."""
+
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from accounts.domain.presence import PresenceView
+from accounts.domain.throttle import Throttle
+from accounts.outbound.directory_bucket import DirectoryBucket
+from accounts.outbound.passwords import Passwords
+from accounts.outbound.token_signer import TokenSigner
+from common.contracts.api_keys import Peppers
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The long-lived parts, without any state of a request."""
+
+    engine: AsyncEngine
+    passwords: Passwords
+    signer: TokenSigner
+    peppers: Peppers
+    logins: Throttle
+    bucket: DirectoryBucket
+    presence: PresenceView

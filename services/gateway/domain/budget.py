@@ -1,0 +1,123 @@
+"""Holds on granted budget: per scope and period, settled + reserved + estimate ≤ granted, in every unit that has a limit.
+
+Pure and synchronous: a decision is taken without an await, so no other request can come between its check and its reservation.
+"""
+
+from dataclasses import dataclass, field
+
+from common.contracts.grants import ScopeAnswer
+
+
+@dataclass(slots=True)
+class ScopeAccount:
+    """What this boot knows of one scope in one period. All amounts are cumulative since the boot began.
+
+    `limit_*` None = no limit in that unit. `granted_*` is the largest grant answered, lowered only by our own return.
+    """
+
+    scope: str
+    scope_id: str
+    period: str
+    limit_tokens: int | None
+    limit_nanousd: int | None
+    limit_version: int
+    settled_tokens: int = 0
+    settled_nanousd: int = 0
+    reserved_tokens: int = 0
+    reserved_nanousd: int = 0
+    granted_tokens: int = 0
+    granted_nanousd: int = 0
+    seq: int = 0
+    returned_seq: int = 0
+    answer: ScopeAnswer | None = None
+    answered_at: float = 0.0
+
+    @property
+    def limited(self) -> bool:
+        """Whether any unit has a limit."""
+        return self.limit_tokens is not None or self.limit_nanousd is not None
+
+    def shortfall(self, tokens: int, nanousd: int) -> tuple[int, int]:
+        """By how much the grants miss what a further hold needs; (0, 0) if it fits."""
+        missing_tokens = self.settled_tokens + self.reserved_tokens + tokens - self.granted_tokens
+        missing_nanousd = self.settled_nanousd + self.reserved_nanousd + nanousd - self.granted_nanousd
+        return (
+            max(0, missing_tokens) if self.limit_tokens is not None else 0,
+            max(0, missing_nanousd) if self.limit_nanousd is not None else 0,
+        )
+
+    def fits(self, tokens: int, nanousd: int) -> bool:
+        """Whether a further hold is covered by the grants."""
+        return (self.limit_tokens is None or self.settled_tokens + self.reserved_tokens + tokens <= self.granted_tokens) and (
+            self.limit_nanousd is None or self.settled_nanousd + self.reserved_nanousd + nanousd <= self.granted_nanousd
+        )
+
+    def headroom(self) -> tuple[int, int]:
+        """Granted and neither settled nor reserved, per unit."""
+        return (
+            self.granted_tokens - self.settled_tokens - self.reserved_tokens,
+            self.granted_nanousd - self.settled_nanousd - self.reserved_nanousd,
+        )
+
+    def take_answer(self, answer: ScopeAnswer) -> None:
+        """Adopt a grant; one that answers an ask older than our last return is void."""
+        self.answer = answer
+        if answer.seq < self.returned_seq:
+            return
+        if answer.granted_tokens is not None:
+            self.granted_tokens = max(self.granted_tokens, answer.granted_tokens)
+        if answer.granted_nanousd is not None:
+            self.granted_nanousd = max(self.granted_nanousd, answer.granted_nanousd)
+
+    def give_back(self) -> None:
+        """Lower our own grant to what is settled or reserved; the next ask tells the authority, older answers become void."""
+        self.granted_tokens = min(self.granted_tokens, self.settled_tokens + self.reserved_tokens)
+        self.granted_nanousd = min(self.granted_nanousd, self.settled_nanousd + self.reserved_nanousd)
+        self.seq += 1
+        self.returned_seq = self.seq
+
+    def change_limits(self, tokens: int | None, nanousd: int | None, version: int) -> bool:
+        """Adopt newer limits; True if one was lowered or appeared, so that what is unspent must go back."""
+        if version <= self.limit_version:
+            return False
+        lowered = _lowered(self.limit_tokens, tokens) or _lowered(self.limit_nanousd, nanousd)
+        self.limit_tokens, self.limit_nanousd, self.limit_version = tokens, nanousd, version
+        self.answer = None
+        return lowered
+
+
+def _lowered(before: int | None, after: int | None) -> bool:
+    return after is not None and (before is None or after < before)
+
+
+@dataclass(slots=True)
+class Hold:
+    """What one request has reserved, in every account it counts against. Settled exactly once."""
+
+    accounts: tuple[ScopeAccount, ...]
+    tokens: int = 0
+    nanousd: int = 0
+    settled: bool = field(default=False)
+
+    def try_take(self, tokens: int, nanousd: int) -> bool:
+        """Reserve in all accounts or in none."""
+        for account in self.accounts:
+            if not account.fits(tokens, nanousd):
+                return False
+        for account in self.accounts:
+            account.reserved_tokens += tokens
+            account.reserved_nanousd += nanousd
+        self.tokens += tokens
+        self.nanousd += nanousd
+        return True
+
+    def settle(self, tokens: int, nanousd: int) -> None:
+        """Give the reservation back and book what was spent; a second call changes nothing."""
+        if self.settled:
+            return
+        self.settled = True
+        for account in self.accounts:
+            account.reserved_tokens -= self.tokens
+            account.reserved_nanousd -= self.nanousd
+            account.settled_tokens += tokens
+            account.settled_nanousd += nanousd

@@ -1,0 +1,194 @@
+"""What we read of a chat completion request, and how its body is rewritten for an upstream.
+
+The upstream gets the fields as the client wrote them, re-encoded from the decoded object: of duplicate keys the last one counts for
+us and for the upstream alike.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Raw
+
+from gateway.domain.refusals import BadRequest
+
+TokenCap = Annotated[int, Meta(ge=1, le=10_000_000)]
+
+
+class ImageUrl(msgspec.Struct):
+    """An image part's address: remote, or inlined as a data URL."""
+
+    url: str
+
+
+class Part(msgspec.Struct):
+    """One part of a message's content."""
+
+    type: Literal["text", "image_url", "input_audio", "file", "refusal"]
+    text: str | None = None
+    image_url: ImageUrl | None = None
+
+
+class Message(msgspec.Struct):
+    """One message."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | list[Part] | None = None
+
+
+class Tool(msgspec.Struct):
+    """A tool: its kind is all we read."""
+
+    type: str = "function"
+
+
+class StreamOptions(msgspec.Struct):
+    """The one stream option that concerns us."""
+
+    include_usage: bool | None = None
+
+
+class ChatRequest(msgspec.Struct):
+    """The fields that decide on routing, estimate, caching and relay."""
+
+    model: Annotated[str, Meta(min_length=1, max_length=256)]
+    messages: Annotated[list[Message], Meta(min_length=1)]
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    max_tokens: TokenCap | None = None
+    max_completion_tokens: TokenCap | None = None
+    n: Annotated[int, Meta(ge=1, le=128)] | None = None
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    user: Annotated[str, Meta(max_length=256)] | None = None
+    modalities: list[str] | None = None
+    tools: list[Tool] | None = None
+    service_tier: str | None = None
+
+    @property
+    def output_cap(self) -> int | None:
+        """The client's own bound on the tokens of one choice."""
+        if self.max_tokens and self.max_completion_tokens:
+            return max(self.max_tokens, self.max_completion_tokens)  # upstreams differ in which of the two they obey
+        return self.max_completion_tokens or self.max_tokens
+
+    def characters(self) -> int:
+        """Characters of all text content: what the choice of a tier goes by."""
+        total = 0
+        for message in self.messages:
+            content = message.content
+            if isinstance(content, str):
+                total += len(content)
+            elif content:
+                total += sum(len(part.text) for part in content if part.text)
+        return total
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether any message's content is a list of parts."""
+        for message in self.messages:  # noqa: SIM110 - a generator costs more than all the rest of it
+            if isinstance(message.content, list):
+                return True
+        return False
+
+    def parts(self) -> list[Part]:
+        """All content parts of messages written as lists."""
+        return [part for message in self.messages if isinstance(message.content, list) for part in message.content]
+
+
+Fields = dict[str, Raw]
+
+STEERING_FIELDS = frozenset(
+    (
+        "api_base",
+        "base_url",
+        "api_key",
+        "api_version",
+        "api_type",
+        "extra_headers",
+        "extra_body",
+        "extra_query",
+        "headers",
+        "user_config",
+        "model_list",
+        "fallbacks",
+        "context_window_fallbacks",
+        "content_policy_fallbacks",
+        "custom_llm_provider",
+        "mock_response",
+        "mock_tool_calls",
+        "num_retries",
+        "max_retries",
+        "request_timeout",
+        "timeout",
+        "deployment_id",
+        "organization",
+        "region_name",
+        "caching",
+        "cache",
+        "no-log",
+        "guardrails",
+        "litellm_metadata",
+        "litellm_params",
+        "litellm_call_id",
+        "litellm_session_id",
+        "litellm_trace_id",
+        "proxy_server_request",
+        "secret_fields",
+        "input_cost_per_token",
+        "output_cost_per_token",
+        "best_of",
+    )
+)
+"""Fields by which a body could steer an upstream proxy elsewhere, to another price or another account: refused by name."""
+
+_STEERING_PREFIXES = ("aws_", "vertex_", "azure_", "watsonx_")
+
+_SERVICE_TIERS = (None, "default", "flex")
+"""What costs no more than the price book says; `auto` may become `priority` by a setting of the provider's account."""
+
+_request_decoder = msgspec.json.Decoder(ChatRequest)
+_fields_decoder = msgspec.json.Decoder(Fields)
+_encode = msgspec.json.Encoder().encode
+
+RAW_INCLUDE_USAGE = Raw(b'{"include_usage":true}')
+
+
+def read(body: bytes) -> tuple[ChatRequest, Fields]:
+    """A checked request and its fields as written; raises BadRequest naming the field."""
+    try:
+        request = _request_decoder.decode(body)
+        fields = _fields_decoder.decode(body)
+        str(body, "utf-8")  # values that are only passed on have not been looked into
+    except msgspec.ValidationError as problem:
+        raise _invalid(problem) from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise BadRequest("The body is not valid JSON.", code="invalid_json") from None
+    except RecursionError:
+        raise BadRequest("The body is nested too deeply.", code="invalid_json") from None
+    for name in fields:
+        if name in STEERING_FIELDS or name.startswith(_STEERING_PREFIXES):
+            raise _unsupported(name)
+    if request.service_tier not in _SERVICE_TIERS:
+        raise _unsupported("service_tier")
+    return request, fields
+
+
+def _unsupported(refused: str) -> BadRequest:
+    return BadRequest(f"Unsupported parameter: '{refused}'.", param=refused, code="unsupported_parameter")
+
+
+def _invalid(problem: msgspec.ValidationError) -> BadRequest:
+    sentence, _, path = str(problem).partition(" - at `$")
+    param = path.rstrip("`").lstrip(".") or None
+    if param is None and "missing required field" in sentence:
+        param = sentence.rsplit("`", 2)[-2]
+    return BadRequest(f"{sentence}." if param is None else f"{sentence}: '{param}'.", param=param, code="invalid_type_or_value")
+
+
+def body_for(fields: Fields, request: ChatRequest, *, model: bytes, cap_field: str, cap: int | None) -> bytes:
+    """The body for one upstream: its model name (as JSON), usage always asked of a stream, a missing output cap enforced."""
+    fields["model"] = Raw(model)
+    if request.stream:
+        fields["stream_options"] = RAW_INCLUDE_USAGE
+    if cap is not None and request.output_cap is None:
+        fields[cap_field] = Raw(b"%d" % cap)
+    return _encode(fields)

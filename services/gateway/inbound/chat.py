@@ -1,0 +1,232 @@
+"""`POST /v1/chat/completions`: body in, answer or event stream out, and what happens when the client goes away."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from functools import lru_cache
+
+import msgspec
+
+from gateway.domain.caller import Caller
+from gateway.domain.refusals import InvalidKey, Refusal
+from gateway.inbound.errors import Headers, error_body, error_event, error_headers
+from gateway.inbound.hot_path import RESPOND
+from gateway.inbound.request_body import BodyTimeout, ClientGone, Receive, Scope, Send, read_body
+from gateway.use_cases.answer_chat import AnswerChat, WholeAnswer
+from gateway.use_cases.call_upstream import PassedOn
+from gateway.use_cases.relay_stream import RelayedStream
+
+ENDPOINT = "/v1/chat/completions"
+SWEEP_SECONDS = 0.5
+WATCH_AFTER_SECONDS = 1.0
+DRAIN_SECONDS = 2.0
+
+
+@lru_cache(maxsize=1024)
+def constant_lines(content_type: bytes, cache: str, model: str, tier: str) -> bytes:
+    """Header lines that many answers share; raises ValueError for a value that would break out of its line."""
+    values = {
+        "content-type": content_type.decode("latin-1"),
+        "x-codexflow-cache": cache,
+        "x-codexflow-model": model,
+        "x-codexflow-tier": tier,
+    }
+    if not all(value.isprintable() for value in values.values()):
+        raise ValueError("a header value holds a control character")
+    return "".join(f"{name}: {value}\r\n" for name, value in values.items()).encode("latin-1")
+
+
+class _Waiting:
+    """A request that has got nothing of its answer yet: `reading` while its body comes, so that a body that does not come is
+    noticed, afterwards a client that leaves.
+    """
+
+    __slots__ = ("began", "left", "reading", "receive", "refusal", "task", "watcher")
+
+    def __init__(self, receive: Receive, loop: asyncio.AbstractEventLoop) -> None:
+        self.receive = receive
+        self.task = asyncio.current_task(loop)  # without the loop it would ask for the process id
+        self.began = time.monotonic()
+        self.reading = True
+        self.left = False
+        self.refusal: Refusal | None = None
+        self.watcher: asyncio.Task[None] | None = None
+
+    def refuse(self, refusal: Refusal) -> None:
+        """End it; the client gets the refusal."""
+        if self.task is not None and self.refusal is None:
+            self.refusal = refusal
+            self.task.cancel(refusal)
+
+
+class _Reader:
+    """A client that reads a stream; `sending_since` while it has not taken the last chunk."""
+
+    __slots__ = ("cut", "sending_since", "task")
+
+    def __init__(self) -> None:
+        self.task = asyncio.current_task()
+        self.sending_since: float | None = None
+        self.cut = False
+
+
+class ChatRoute:
+    """The handler; `sweep` runs beside it until cancelled."""
+
+    def __init__(
+        self,
+        answer: AnswerChat,
+        still_valid: Callable[[Caller], bool],
+        *,
+        max_body: int,
+        body_seconds: float,
+        slow_reader_seconds: float,
+    ) -> None:
+        self._answer = answer
+        self._still_valid = still_valid
+        self._max_body = max_body
+        self._body_seconds = body_seconds
+        self._slow_reader_seconds = slow_reader_seconds
+        self._loop = asyncio.get_running_loop()
+        self._waiting: dict[int, _Waiting] = {}
+        self._reading: set[_Reader] = set()
+
+    async def __call__(self, caller: Caller, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; raises Refusal."""
+        tier: str | None = None
+        use_cache = True
+        for name, value in scope["headers"]:
+            if name == b"x-codexflow-tier":
+                tier = value.decode("latin-1").strip().lower()
+            elif name == b"cache-control" and (b"no-cache" in value or b"no-store" in value):
+                use_cache = False
+        waiting = _Waiting(receive, self._loop)
+        self._waiting[id(waiting)] = waiting
+        try:
+            body = await read_body(scope, receive, self._max_body)
+            waiting.reading = False
+            if not self._still_valid(caller):  # reading may have taken a while
+                raise InvalidKey("Incorrect API key provided.")
+            result = await self._answer(caller, body, tier, ENDPOINT, use_cache=use_cache)
+        except PassedOn as refused:
+            await self._send_passed_on(refused, send)
+            return
+        except asyncio.CancelledError:
+            if waiting.left:
+                raise ClientGone from None
+            if waiting.refusal is not None:
+                raise waiting.refusal from None
+            raise
+        finally:
+            del self._waiting[id(waiting)]
+            if waiting.watcher is not None:
+                waiting.watcher.cancel()
+        if isinstance(result, WholeAnswer):
+            self._send_whole(result, scope)
+        else:
+            await self._send_stream(result, receive, send)
+
+    @staticmethod
+    def _send_whole(answer: WholeAnswer, scope: Scope) -> None:
+        run = answer.run
+        lines = b"%bx-request-id: %b\r\ncontent-length: %d\r\nx-codexflow-attempts: %d\r\nx-codexflow-cost-nanousd: %d\r\n" % (
+            constant_lines(answer.content_type, answer.cache, answer.model, run.route.tier),
+            run.event_id.encode(),
+            len(answer.body),
+            len(run.attempts),
+            answer.cost_nanousd,
+        )
+        scope[RESPOND](answer.status, lines, answer.body)
+
+    async def _send_passed_on(self, refused: PassedOn, send: Send) -> None:
+        body = refused.body if _is_error_object(refused.body) else error_body(refused)
+        headers = error_headers(refused, body, refused.request_id or "")
+        await send({"type": "http.response.start", "status": refused.http_status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _send_stream(self, stream: RelayedStream, receive: Receive, send: Send) -> None:
+        run = stream.run
+        headers: Headers = [
+            (b"content-type", stream.content_type),
+            (b"cache-control", b"no-cache"),
+            (b"x-accel-buffering", b"no"),
+            (b"x-request-id", run.event_id.encode()),
+            (b"x-codexflow-cache", b"bypass" if run.cache_key is None else b"miss"),
+            (b"x-codexflow-model", stream.model.encode()),
+            (b"x-codexflow-tier", run.route.tier.encode()),
+        ]
+        watcher = asyncio.create_task(_tell_when_gone(receive, stream))
+        reader = _Reader()
+        self._reading.add(reader)
+        now = time.monotonic
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            while chunk := await stream.next_chunk():
+                reader.sending_since = now()
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                reader.sending_since = None
+            if stream.failure is not None:
+                await send({"type": "http.response.body", "body": error_event(stream.failure), "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        except asyncio.CancelledError:
+            if not reader.cut:
+                raise
+            stream.client_left()
+            raise ClientGone from None
+        finally:
+            self._reading.discard(reader)
+            watcher.cancel()
+            stream.close()
+
+    def cut_waiting(self, make_refusal: Callable[[], Refusal]) -> None:
+        """Refuse every request that has got nothing of its answer yet."""
+        for waiting in self._waiting.values():
+            waiting.refuse(make_refusal())
+
+    async def sweep(self) -> None:
+        """Every half second: refuse bodies that do not come, watch over clients that have waited for a while, cut readers that
+        take nothing any more.
+        """
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            now = time.monotonic()
+            for waiting in list(self._waiting.values()):
+                if waiting.reading:
+                    if now - waiting.began > self._body_seconds:
+                        waiting.refuse(BodyTimeout("The request body did not arrive in time."))
+                elif waiting.watcher is None and now - waiting.began > WATCH_AFTER_SECONDS:
+                    waiting.watcher = asyncio.create_task(_cancel_when_gone(waiting))
+            for reader in list(self._reading):
+                since = reader.sending_since
+                if since is not None and now - since > self._slow_reader_seconds and not reader.cut and reader.task is not None:
+                    reader.cut = True
+                    reader.task.cancel()
+
+
+class _ErrorObject(msgspec.Struct):
+    error: dict[str, msgspec.Raw]
+
+
+def _is_error_object(body: bytes) -> bool:
+    """Whether an upstream's error is in OpenAI's shape and may be passed on as it is."""
+    try:
+        msgspec.json.decode(body, type=_ErrorObject)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
+
+
+async def _cancel_when_gone(waiting: _Waiting) -> None:
+    """A client that no longer waits: the answer may still come for two seconds, for its usage, then the upstream is cancelled."""
+    while (await waiting.receive())["type"] != "http.disconnect":
+        pass
+    await asyncio.sleep(DRAIN_SECONDS)
+    if waiting.task is not None:
+        waiting.left = True
+        waiting.task.cancel()
+
+
+async def _tell_when_gone(receive: Receive, stream: RelayedStream) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    stream.client_left()

@@ -1,0 +1,85 @@
+"""The hot routes as FastAPI knows them: for OpenAPI and /docs only, they are answered before a request gets here."""
+
+from typing import Any, Literal
+
+from fastapi import APIRouter, Depends
+from fastapi.security import HTTPBearer
+from pydantic import BaseModel, Field
+
+from gateway.domain.refusals import RouteNotFound
+
+
+class Message(BaseModel):
+    """One message of a conversation."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | list[dict[str, Any]] | None = None
+
+
+class ChatCompletionRequest(BaseModel):
+    """OpenAI's request; fields not named here go to the model provider as they are."""
+
+    model: str = Field(description="`auto`, `fast`, `deep`, or a model that GET /v1/models lists.", examples=["auto"])
+    messages: list[Message] = Field(min_length=1, examples=[[{"role": "user", "content": "Say hello."}]])
+    stream: bool | None = Field(None, description="Server-sent events; usage in the last one if stream_options asks for it.")
+    stream_options: dict[str, Any] | None = None
+    max_tokens: int | None = Field(None, ge=1, description="Under a budget a missing cap is set to the gateway's default.")
+    max_completion_tokens: int | None = Field(None, ge=1)
+    n: int | None = Field(None, ge=1, le=128)
+    temperature: float | None = Field(None, ge=0, le=2, description="0 makes the answer cacheable within the project.")
+    user: str | None = Field(None, description="Your end user; kept in telemetry.")
+
+
+class ErrorDetail(BaseModel):
+    """What went wrong; a quota error also has limit_source, limit, used, held, needed, resets_at."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class Error(BaseModel):
+    """OpenAI's error object."""
+
+    error: ErrorDetail
+
+
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    400: {"model": Error, "description": "Malformed body; `param` names the field"},
+    401: {"model": Error, "description": "`invalid_api_key`, whatever was wrong with the key"},
+    404: {"model": Error, "description": "`model_not_found`"},
+    405: {"model": Error, "description": "`method_not_allowed`"},
+    408: {"model": Error, "description": "`request_timeout`: the body did not arrive in time"},
+    413: {"model": Error, "description": "`request_too_large`"},
+    429: {"model": Error, "description": "`insufficient_quota`"},
+    431: {"model": Error, "description": "`request_header_fields_too_large`"},
+    502: {"model": Error, "description": "`upstream_error`"},
+    503: {
+        "model": Error,
+        "description": "`upstream_unavailable`, `upstream_rate_limited`, `budget_unavailable`, `directory_unavailable`, "
+        "`spool_full`, `overloaded`, `shutting_down`",
+    },
+    504: {"model": Error, "description": "`upstream_timeout`"},
+}
+
+
+def documented_routes() -> APIRouter:
+    """Routes that are never reached: HotPath stands in front of them."""
+    router = APIRouter(
+        prefix="/v1", tags=["OpenAI-compatible"], dependencies=[Depends(HTTPBearer(description="An API key, sk-cf-…"))]
+    )
+
+    @router.post("/chat/completions", responses=_ERRORS, summary="Chat completion, streamed or whole")
+    async def chat_completions(body: ChatCompletionRequest) -> dict[str, Any]:
+        raise RouteNotFound(body.model)
+
+    @router.get("/models", responses={401: _ERRORS[401]}, summary="The models that the key may use")
+    async def models() -> dict[str, Any]:
+        raise RouteNotFound("models")
+
+    @router.get("/quota", responses={401: _ERRORS[401]}, summary="Where the key's budget stands")
+    async def quota() -> dict[str, Any]:
+        raise RouteNotFound("quota")
+
+    return router

@@ -1,0 +1,105 @@
+"""The `/v1` routes below FastAPI: a plain ASGI callable that answers them and hands everything else on."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from common.contracts.identifiers import uuid7
+from gateway.domain.caller import Caller
+from gateway.domain.refusals import InvalidKey, MethodNotAllowed, Refusal, RouteNotFound, ShuttingDown
+from gateway.inbound.errors import error_body, error_headers
+from gateway.inbound.request_body import ClientGone, Receive, Scope, Send
+from gateway.use_cases.identify_caller import IdentifyCaller
+
+log = logging.getLogger(__name__)
+
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+Handler = Callable[[Caller, Scope, Receive, Send], Awaitable[None]]
+
+PREFIXES = ("/v1", "/api/v1")
+RESPOND = "codexflow.respond"
+"""Where the server puts its short way to send a whole answer; see gateway.server.Protocol."""
+
+
+class Overloaded(Refusal):
+    """More requests in flight than this process takes."""
+
+    status, code, type = 503, "overloaded", "server_error"
+
+
+class HotPath:
+    """`routes` maps (method, path below the prefix) to handlers. `draining` refuses new requests while the old ones finish."""
+
+    def __init__(
+        self,
+        rest: Application,
+        routes: dict[tuple[str, str], Handler],
+        identify: IdentifyCaller,
+        refused: Callable[[str], None],
+        *,
+        max_in_flight: int,
+    ) -> None:
+        self._rest = rest
+        self._identify = identify
+        self._refused = refused
+        self._max_in_flight = max_in_flight
+        self._by_path: dict[str, dict[str, Handler]] = {}
+        for (method, path), handler in routes.items():
+            for prefix in PREFIXES:
+                self._by_path.setdefault(prefix + path, {})[method] = handler
+        self.in_flight = 0
+        self.draining = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One connection event of the server."""
+        if scope["type"] != "http":
+            await self._rest(scope, receive, send)
+            return
+        path = scope["path"]
+        handlers = self._by_path.get(path)
+        if handlers is None and not path.startswith(("/v1/", "/api/v1/")):
+            await self._rest(scope, receive, send)
+            return
+        self.in_flight += 1
+        try:
+            caller = self._admit(scope)
+            await self._handler(handlers, scope)(caller, scope, receive, send)
+        except Refusal as refusal:
+            await self.refuse(refusal, send)
+        except ClientGone:
+            log.debug("client gone before its answer was complete")
+        except Exception:
+            log.exception("a request failed")
+            with suppress(RuntimeError):  # its answer has begun: the server closes the connection
+                await self.refuse(Refusal("The gateway failed to answer this request."), send)
+        finally:
+            self.in_flight -= 1
+
+    def _admit(self, scope: Scope) -> Caller:
+        if self.draining:
+            raise ShuttingDown("This gateway is being stopped; try again.", retry_after=1)
+        if self.in_flight > self._max_in_flight:
+            raise Overloaded("This gateway is answering as many requests as it can.", retry_after=1)
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                if value[:7].lower() == b"bearer ":
+                    return self._identify(value[7:].strip().decode("latin-1"))
+                break
+        raise InvalidKey("Incorrect API key provided.")
+
+    @staticmethod
+    def _handler(handlers: dict[str, Handler] | None, scope: Scope) -> Handler:
+        if handlers is None:
+            raise RouteNotFound(f"Unknown request URL: {scope['method']} {scope['path'][:200]}.")
+        handler = handlers.get(scope["method"])
+        if handler is None:
+            raise MethodNotAllowed(f"Not allowed: {scope['method'][:20]}; allowed: {', '.join(handlers)}.")
+        return handler
+
+    async def refuse(self, refusal: Refusal, send: Send) -> None:
+        """Answer with a refusal."""
+        self._refused(refusal.code)
+        body = error_body(refusal)
+        headers = error_headers(refusal, body, refusal.request_id or uuid7())
+        await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,121 @@
+"""The segments of one boot: which may be deleted, and reading ends back."""
+
+import shutil
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gateway.outbound.event_spool.framing import END, Damage, scan
+
+LOST = b"null"
+"""Travels in place of an end that the disk has lost: usage parks it visibly and the numbers after it are not held up."""
+
+CURSOR = "committed"
+READ_TOGETHER = 256
+
+
+@dataclass(slots=True)
+class Segment:
+    """One file. `last`: the last number given when it was left; `open`: starts in it without an end."""
+
+    path: Path
+    last: int
+    size: int
+    open: int = 0
+
+
+@dataclass(slots=True)
+class BootFolder:
+    """Ends are numbered densely from 1 to `last`; `close` is `last` once nothing more can come, None before."""
+
+    path: Path
+    boot: str
+    gateway: str
+    segments: deque[Segment] = field(default_factory=deque)
+    last: int = 0
+    close: int | None = None
+    before: int = 0
+    """The last number that had left the files when they were found."""
+    committed: int = 0
+    closed: bool = False
+
+    @property
+    def first(self) -> int:
+        """The first number that is not known to be committed."""
+        return max(self.committed, self.before) + 1
+
+    @property
+    def is_done(self) -> bool:
+        """Usage has everything and knows that no more will come: the folder may go."""
+        return self.close is not None and self.closed and self.committed >= self.close
+
+    @property
+    def bytes_used(self) -> int:
+        """Disk space of its segments."""
+        return sum(segment.size for segment in tuple(self.segments))
+
+    def advance(self, contiguous: int, *, closed: bool = False) -> list[Path]:
+        """Usage has committed everything up to `contiguous`: the files that may be deleted, in order; they are no longer known here.
+
+        Only from the front, and never the last one: it holds the numbering.
+        """
+        self.committed = max(self.committed, min(contiguous, self.last))
+        self.closed = self.closed or closed
+        segments, removable = self.segments, []
+        while len(segments) > 1 and segments[0].last <= self.committed and not segments[0].open:
+            removable.append(segments.popleft().path)
+        return removable
+
+    def read(self, first: int, up_to: int) -> Iterator[bytes]:
+        """The ends `first`…`up_to` from the files, LOST where one is damaged; ends early where a file was committed meanwhile.
+
+        May be consumed in a thread.
+        """
+        return _read([segment.path for segment in self.segments if segment.last >= first], first, up_to)
+
+    def delete(self) -> None:
+        """Remove the folder; killed half-way, the rest still says where the boot ended."""
+        remove([segment.path for segment in self.segments])
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def save_cursor(self) -> None:
+        """Remember what was committed, so that the next boot need not ship it again. Losing this loses nothing."""
+        (self.path / CURSOR).write_text(str(self.committed))
+
+    def load_cursor(self) -> None:
+        """Take up what `save_cursor` left, if it did."""
+        with suppress(OSError, ValueError):
+            self.committed = min(int((self.path / CURSOR).read_text()), self.last)
+
+
+def remove(paths: Sequence[Path]) -> None:
+    """Delete files in order; those that are gone are fine."""
+    for path in paths:
+        path.unlink(missing_ok=True)
+
+
+def _read(paths: list[Path], first: int, up_to: int) -> Iterator[bytes]:
+    expected = first
+    for path in paths:
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return
+        for count, found in enumerate(scan(data)):
+            if not count % READ_TOGETHER:
+                time.sleep(0)  # lets the event loop have the interpreter
+            if isinstance(found, Damage) or found.kind != END or found.number < expected:
+                continue
+            while expected < min(found.number, up_to + 1):
+                yield LOST
+                expected += 1
+            if expected > up_to:
+                return
+            yield found.payload
+            expected += 1
+    while expected <= up_to:
+        yield LOST
+        expected += 1

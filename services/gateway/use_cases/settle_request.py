@@ -1,0 +1,106 @@
+"""Settle a request exactly once: price is already in its attempts; write the end, give the hold back, count it."""
+
+import logging
+import time
+from typing import Literal
+
+from common.contracts.events import RequestSettled
+from gateway.domain.attempts import weakest_cost, weakest_source
+from gateway.domain.run import Run
+from gateway.outbound.event_spool.errors import SpoolFull
+from gateway.outbound.event_spool.spool import EventSpool
+from gateway.outbound.meters import Meters
+
+log = logging.getLogger(__name__)
+
+Status = Literal["ok", "error", "refused", "client_closed", "upstream_cut", "aborted"]
+
+
+class SettleRequest:
+    """Synchronous: nothing can come between the end record and the release of the hold."""
+
+    def __init__(self, spool: EventSpool, meters: Meters, price_version: str) -> None:
+        self._spool = spool
+        self._meters = meters
+        self._price_version = price_version
+
+    def __call__(
+        self,
+        run: Run,
+        status: Status,
+        http_status: int,
+        *,
+        error_code: str | None = None,
+        cache: Literal["hit", "miss", "bypass"] = "bypass",
+        model: str = "",
+        saved_tokens: int = 0,
+        saved_nanousd: int = 0,
+    ) -> RequestSettled | None:
+        """The event as written; None if the request was settled before."""
+        if run.settled:
+            return None
+        run.settled = True
+        attempts = run.attempts
+        prompt = completion = cached = reasoning = cost = 0
+        reported: int | None = None
+        for attempt in attempts:
+            usage = attempt.usage
+            prompt += usage.prompt_tokens
+            completion += usage.completion_tokens
+            cached += usage.cached_prompt_tokens
+            reasoning += usage.reasoning_tokens
+            cost += attempt.cost_nanousd
+            if attempt.upstream_cost_nanousd is not None:
+                reported = (reported or 0) + attempt.upstream_cost_nanousd
+        caller, request = run.caller, run.request
+        latency_us = int((time.perf_counter() - run.began) * 1e6)
+        event = RequestSettled(
+            event_id=run.event_id,
+            request_id=run.event_id,
+            gateway=self._spool.gateway,
+            boot=self._spool.boot,
+            organization_id=caller.organization.organization_id,
+            project_id=caller.project.project_id,
+            key_id=caller.key.key_id,
+            endpoint=run.endpoint,
+            model_requested=request.model,
+            status=status,
+            http_status=http_status,
+            admitted_at=run.admitted_at,
+            finished_at=run.admitted_at + latency_us // 1000,
+            period_day=run.day.day,
+            period_month=run.day.month,
+            model=model or (run.candidate.model if run.candidate else ""),
+            tier=run.route.tier,
+            stream=bool(request.stream),
+            cache=cache,
+            error_code=error_code,
+            owner_id=caller.key.owner_id,
+            end_user=request.user,
+            tags=caller.key.tags,
+            latency_us=latency_us,
+            ttft_us=run.ttft_us,
+            prompt_tokens=prompt,
+            completion_tokens=completion,
+            cached_prompt_tokens=cached,
+            reasoning_tokens=reasoning,
+            usage_source=weakest_source(attempts),
+            cost_nanousd=cost,
+            cost_status=weakest_cost(attempts),
+            upstream_cost_nanousd=reported,
+            price_version=self._price_version,
+            hold_tokens=run.hold.tokens,
+            hold_nanousd=run.hold.nanousd,
+            saved_tokens=saved_tokens,
+            saved_nanousd=saved_nanousd,
+            attempts=tuple(attempts),
+        )
+        try:
+            self._spool.end(event)
+        except SpoolFull:
+            # The start stays open and its hold reserved: the next boot books it at the hold, so nothing is lost.
+            log.critical("spool: an end could not be written", extra={"request_id": run.event_id})
+            return event
+        run.hold.settle(prompt + completion, cost)
+        self._meters.settled(event)
+        return event

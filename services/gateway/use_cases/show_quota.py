@@ -1,0 +1,82 @@
+"""Show where the caller's budget stands: what usage last said of the ledger, and what this gateway holds and may still spend."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from common.contracts.events import QuotaState
+from common.contracts.periods import period_end
+from gateway.domain.budget import ScopeAccount
+from gateway.domain.calendar import Calendar, is_long_over
+from gateway.domain.caller import Caller
+from gateway.use_cases.take_hold import TakeHold
+
+SWEEP_SECONDS = 3600.0
+
+
+@dataclass(slots=True)
+class QuotaStates:
+    """The last quota state of each scope and period, as usage published it; periods long over are forgotten."""
+
+    by_period: dict[str, dict[tuple[str, str], QuotaState]] = field(default_factory=dict)
+    _sweep_at: float = 0.0
+
+    def take(self, state: QuotaState) -> None:
+        """Keep it if it is newer."""
+        now = time.time()
+        if now >= self._sweep_at:
+            self._sweep_at = now + SWEEP_SECONDS
+            self.forget_ended(now)
+        states = self.by_period.setdefault(state.period, {})
+        name = (state.scope, state.scope_id)
+        known = states.get(name)
+        if known is None or known.as_of <= state.as_of:
+            states[name] = state
+
+    def forget_ended(self, now: float) -> None:
+        """Drop what belongs to periods that have been over for two days (`now` in Unix seconds)."""
+        for period in [period for period in self.by_period if is_long_over(period, now)]:
+            del self.by_period[period]
+
+    def find(self, scope: str, scope_id: str, period: str) -> QuotaState | None:
+        """The last state heard of it."""
+        return self.by_period.get(period, {}).get((scope, scope_id))
+
+
+@dataclass(frozen=True, slots=True)
+class ShowQuota:
+    """One per process."""
+
+    take_hold: TakeHold
+    states: QuotaStates
+    calendar: Calendar
+
+    def __call__(self, caller: Caller) -> dict[str, Any]:
+        """JSON-ready: one object per scope that counts."""
+        day = self.calendar.day(caller.organization.time_zone, time.time_ns() // 1_000_000)
+        accounts = self.take_hold.accounts(caller, day)
+        return {"object": "list", "data": [self._describe(account, caller) for account in accounts]}
+
+    def _describe(self, account: ScopeAccount, caller: Caller) -> dict[str, Any]:
+        state = self.states.find(account.scope, account.scope_id, account.period)
+        resets_at = period_end(account.period, caller.organization.time_zone)
+        return {
+            "object": "quota",
+            "scope": account.scope,
+            "scope_id": account.scope_id,
+            "period": account.period,
+            "resets_at": resets_at.isoformat().replace("+00:00", "Z"),
+            "limit_tokens": account.limit_tokens,
+            "limit_nanousd": account.limit_nanousd,
+            "used_tokens": state.used_tokens if state else None,
+            "used_nanousd": state.used_nanousd if state else None,
+            "as_of": state.as_of if state else None,
+            "this_gateway": {
+                "settled_tokens": account.settled_tokens,
+                "settled_nanousd": account.settled_nanousd,
+                "held_tokens": account.reserved_tokens,
+                "held_nanousd": account.reserved_nanousd,
+                "granted_tokens": account.granted_tokens if account.limit_tokens is not None else None,
+                "granted_nanousd": account.granted_nanousd if account.limit_nanousd is not None else None,
+            },
+        }

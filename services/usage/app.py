@@ -1,0 +1,170 @@
+"""Wiring: what the service is made of, in which order it starts and stops."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, date, datetime
+
+from fastapi import FastAPI
+
+from common import problems
+from common.contracts.prices import built_in_book
+from common.health import Dependency, Heartbeat, State, health_routes
+from usage.domain.presence import Present
+from usage.inbound.caller import caller_dependency
+from usage.inbound.listeners import Listeners, build_broker
+from usage.inbound.reports import report_routes
+from usage.inbound.request_listener import RequestListener
+from usage.outbound.bus import Bus
+from usage.outbound.database import PERMANENT, TRANSIENT, Database
+from usage.outbound.directory_feed import DirectoryFeed
+from usage.outbound.key_set import KeySet
+from usage.outbound.present_roles import PresentRoles
+from usage.settings import Settings
+from usage.use_cases.answer_grants import AnswerGrants
+from usage.use_cases.identify_caller import identify_caller
+from usage.use_cases.keep_partitions import Partitions
+from usage.use_cases.project_directory import ProjectDirectory
+from usage.use_cases.publish_quota import PublishQuota
+from usage.use_cases.publish_watermarks import PublishWatermarks
+from usage.use_cases.record_requests import RecordRequests
+from usage.use_cases.show_usage import ShowUsage
+from usage.use_cases.watch_over import Watchdog
+
+log = logging.getLogger(__name__)
+
+STALE_SECONDS = 10.0
+RESTART_SECONDS = 1.0
+MAINTENANCE_SECONDS = 3600.0
+MAINTENANCE_RETRY_SECONDS = 5.0
+
+
+class Service:
+    """Everything that lives as long as the process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        password = settings.nats_password.get_secret_value()
+        self.database = Database(str(settings.database_url), settings.database_password.get_secret_value())
+        self.bus = Bus(settings.nats_url, password)
+        self.keys = KeySet(str(settings.jwks_url))
+        self.present_roles = PresentRoles(str(settings.jwks_url))
+        self.partitions = Partitions(self.database, settings.retention_days)
+        self.present = Present()
+        self.quota = PublishQuota(self.database, self.bus)
+        self.directory = ProjectDirectory(self.database, DirectoryFeed(self.bus), self.quota.touch)
+        record = RecordRequests(self.database, self.bus, self.partitions, built_in_book(), self.quota.touch)
+        self.requests = RequestListener(lambda: self.bus.jetstream, record)
+        self.watermarks = PublishWatermarks(self.database, self.bus, self._present_boots)
+        answer = AnswerGrants(self.database, self.directory, lambda: len(self._present_boots()))
+        broker = build_broker(url=settings.nats_url, password=password)
+        self.listeners = Listeners(broker, answer, (*TRANSIENT, *PERMANENT), self.present)
+        self.watchdog = Watchdog(
+            self.database, self.bus, settings.nats_url, lambda: self.listeners.connected, self.requests.heartbeat
+        )
+        self.draining = False
+        self._tasks: list[asyncio.Task[None]] = []
+        self._consuming: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Start everything in the background: neither Postgres nor NATS need to be there yet."""
+        await self.database.open()
+        background: dict[str, Callable[[], Awaitable[None]]] = {
+            "bus": self.bus.run,
+            "listeners": self.listeners.run,
+            "directory": self.directory.run,
+            "quota": self.quota.run,
+            "watermarks": self.watermarks.run,
+            "partitions": self._maintain,
+            "watchdog": self.watchdog.run,
+        }
+        self._tasks = [asyncio.create_task(_supervised(name, run), name=name) for name, run in background.items()]
+        self._consuming = asyncio.create_task(_supervised("requests", self.requests.run), name="requests")
+
+    async def stop(self) -> None:
+        """Book the batch in hand, answer the asks in hand, then close everything; bounded by the drain time."""
+        self.draining = True
+        self.requests.stop()
+        if self._consuming:
+            await asyncio.wait([self._consuming], timeout=self._settings.drain_seconds)
+            self._consuming.cancel()
+        await self.listeners.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.bus.close()
+        await self.keys.close()
+        await self.present_roles.close()
+        await self.database.close()
+
+    def check(self) -> list[Dependency]:
+        """Readiness, from memory."""
+        consumer = self.watchdog.consumer.age
+        fetches = self.requests.heartbeat.age
+        connected: State = "up" if self.bus.connected and self.listeners.connected else "down"
+        return [
+            _by_age("postgres", self.database.heartbeat),
+            Dependency("nats", connected, needed=True, age_seconds=consumer),
+            _by_age("requests_consumer", self.watchdog.consumer),
+            Dependency(
+                "requests_fetch", "up" if (fetches or 0) < STALE_SECONDS * 3 else "down", needed=False, age_seconds=fetches
+            ),
+            _by_age("directory", self.directory.heartbeat, needed=False),
+            Dependency("accepting", "down" if self.draining else "up", needed=True),
+        ]
+
+    def _present_boots(self) -> list[str]:
+        return self.present.boots(time.monotonic())
+
+    async def _maintain(self) -> None:
+        while True:
+            try:
+                await self.partitions.prepare(_today())
+                await self.partitions.prune(_today())
+            except (*TRANSIENT, *PERMANENT) as problem:
+                log.warning("partitions: not kept, again soon: %s", type(problem).__name__)
+                await asyncio.sleep(MAINTENANCE_RETRY_SECONDS)
+            else:
+                await asyncio.sleep(MAINTENANCE_SECONDS)
+
+
+def build_app(settings: Settings) -> FastAPI:
+    """The HTTP side, which owns the service's life."""
+    service = Service(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await service.start()
+        try:
+            yield
+        finally:
+            await service.stop()
+
+    app = FastAPI(title="CodexFlow usage", version="1", lifespan=lifespan)
+    problems.install(app)
+    app.include_router(health_routes(service.check))
+    caller = caller_dependency(lambda token: identify_caller(token, service.keys, service.present_roles))
+    app.include_router(report_routes(ShowUsage(service.database), caller))
+    return app
+
+
+async def _supervised(name: str, run: Callable[[], Awaitable[None]]) -> None:
+    """Run until it returns; what should not happen is logged, and it starts again."""
+    while True:
+        try:
+            return await run()
+        except Exception:
+            log.exception("%s: failed unexpectedly, starting again", name)
+            await asyncio.sleep(RESTART_SECONDS)
+
+
+def _by_age(name: str, heartbeat: Heartbeat, *, needed: bool = True) -> Dependency:
+    age = heartbeat.age
+    state: State = "up" if age is not None and age < STALE_SECONDS else "down"
+    return Dependency(name, state, needed=needed, age_seconds=age)
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()

@@ -1,0 +1,1 @@
+"""What reaches usage: envelopes, asks for budget, presence, and readers of reports."""

@@ -1,0 +1,1 @@
+"""Alembic migrations of the schema `usage`; SQL as it is."""

@@ -1,0 +1,1 @@
+"""What usage reaches: its Postgres schema, NATS, the key set of accounts."""

@@ -1,0 +1,75 @@
+"""The projected directory: the organizations and projects that reports and budgets need. Newer versions win, whatever the order."""
+
+from dataclasses import dataclass
+
+from psycopg import AsyncConnection
+from psycopg.rows import class_row
+
+from common.contracts.directory import OrganizationRecord, ProjectRecord
+
+ORGANIZATION = """
+INSERT INTO organizations AS o (organization_id, version, status, name, time_zone) VALUES (%s, %s, %s, %s, %s)
+ON CONFLICT (organization_id) DO UPDATE SET
+    version = excluded.version, status = excluded.status, name = excluded.name, time_zone = excluded.time_zone
+WHERE o.version < excluded.version
+"""
+
+PROJECT = """
+INSERT INTO projects AS p (
+    project_id, organization_id, version, status, name, limit_version, monthly_tokens, monthly_cost_nanousd
+) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (project_id) DO UPDATE SET
+    organization_id = excluded.organization_id, version = excluded.version, status = excluded.status, name = excluded.name,
+    limit_version = excluded.limit_version, monthly_tokens = excluded.monthly_tokens,
+    monthly_cost_nanousd = excluded.monthly_cost_nanousd
+WHERE p.version < excluded.version
+"""
+
+FIND = """
+SELECT p.project_id, p.organization_id, p.limit_version, p.monthly_tokens, p.monthly_cost_nanousd,
+    coalesce(o.time_zone, 'UTC') AS time_zone
+FROM projects p LEFT JOIN organizations o USING (organization_id)
+WHERE p.project_id = %s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectView:
+    """What we know of a project."""
+
+    project_id: str
+    organization_id: str
+    limit_version: int
+    monthly_tokens: int | None
+    monthly_cost_nanousd: int | None
+    time_zone: str
+
+
+async def put(connection: AsyncConnection, record: OrganizationRecord | ProjectRecord) -> bool:
+    """Store a record unless a version as new is there; says whether it was news. Inside the caller's transaction."""
+    if isinstance(record, OrganizationRecord):
+        values = (record.organization_id, record.version, record.status, record.name, record.time_zone)
+        cursor = await connection.execute(ORGANIZATION, values)
+    else:
+        limits = record.limits
+        cursor = await connection.execute(
+            PROJECT,
+            (
+                record.project_id,
+                record.organization_id,
+                record.version,
+                record.status,
+                record.name,
+                limits.version,
+                limits.monthly_tokens,
+                limits.monthly_cost_nanousd,
+            ),
+        )
+    return cursor.rowcount > 0
+
+
+async def find_project(connection: AsyncConnection, project_id: str) -> ProjectView | None:
+    """A project by its id."""
+    async with connection.cursor(row_factory=class_row(ProjectView)) as cursor:
+        await cursor.execute(FIND, (project_id,))
+        return await cursor.fetchone()

@@ -1,0 +1,1 @@
+"""What usage does, one file each."""

@@ -1,0 +1,100 @@
+"""Keep our own copy of the projects and organizations: heard at once, checked against the bucket twice a second."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+import msgspec
+from nats.errors import Error
+
+from common.contracts.directory import OrganizationRecord, ProjectRecord
+from common.contracts.periods import period_month
+from common.health import Heartbeat
+from usage.outbound import directory_store
+from usage.outbound.database import PERMANENT, TRANSIENT, Database
+from usage.outbound.directory_feed import DirectoryFeed, Entry, Position
+from usage.use_cases.counters import DIRECTORY_RECORDS
+
+log = logging.getLogger(__name__)
+
+CHECK_SECONDS = 0.5
+CATCH_UP_SECONDS = 1.0
+TROUBLE = (*TRANSIENT, Error)
+
+
+class ProjectDirectory:
+    """`changed` hears (project, month) pairs whose limits have changed. `heartbeat` beats when we are level with the bucket."""
+
+    def __init__(self, database: Database, feed: DirectoryFeed, changed: Callable[[frozenset[tuple[str, str]]], None]) -> None:
+        self._database, self._feed, self._changed = database, feed, changed
+        self.heartbeat = Heartbeat()
+        self._at: Position | None = None
+        self._one_at_a_time = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Until cancelled. Listens first, then reads: nothing falls between."""
+        hearing = None
+        while True:
+            try:
+                if hearing is None:
+                    hearing = await self._feed.hear(self._heard)
+                await self._level()
+            except TROUBLE as problem:
+                log.warning("directory: cannot be read: %s", type(problem).__name__)
+            await asyncio.sleep(CHECK_SECONDS)
+
+    async def catch_up(self) -> None:
+        """Be level with the bucket as it is now, or give up after a second without a word."""
+        try:
+            async with asyncio.timeout(CATCH_UP_SECONDS):
+                await self._level()
+        except TROUBLE as problem:
+            log.info("directory: could not catch up: %s", type(problem).__name__)
+
+    async def _level(self) -> None:
+        async with self._one_at_a_time:
+            now = await self._feed.position()
+            if self._at is None or self._at.created != now.created or now.sequence < self._at.sequence:
+                await self._apply(await self._feed.read(0))
+                log.info("directory: read as a whole", extra={"sequence": now.sequence})
+            elif now.sequence > self._at.sequence:
+                await self._apply(await self._feed.read(self._at.sequence))
+            self._at = now
+            self.heartbeat.beat()
+
+    async def _heard(self, entry: Entry) -> None:
+        """A change just said: stored at once; the check finds it again half a second later and changes nothing."""
+        try:
+            await self._apply([entry])
+        except TROUBLE as problem:
+            log.info("directory: a change could not be stored at once: %s", type(problem).__name__)
+
+    async def _apply(self, entries: Sequence[Entry]) -> None:
+        records = [record for entry in entries if (record := _decode(entry))]
+        if not records:
+            return
+        news = []
+        async with self._database.transaction() as connection:
+            for record in records:
+                try:
+                    async with connection.transaction():
+                        if await directory_store.put(connection, record):
+                            news.append(record)
+                except PERMANENT as problem:
+                    DIRECTORY_RECORDS.labels("refused").inc()
+                    log.error("directory: a record cannot be stored: %s", type(problem).__name__)
+        DIRECTORY_RECORDS.labels("applied").inc(len(news))
+        # The zone of the organization may be another; then the spend of the neighbouring month is told at the next change.
+        month = period_month(datetime.now(UTC), "UTC")
+        self._changed(frozenset((record.project_id, month) for record in news if isinstance(record, ProjectRecord)))
+
+
+def _decode(entry: Entry) -> OrganizationRecord | ProjectRecord | None:
+    shape: type[OrganizationRecord | ProjectRecord] = OrganizationRecord if entry.kind == "organization" else ProjectRecord
+    try:
+        return msgspec.json.decode(entry.body, type=shape)
+    except msgspec.DecodeError as problem:
+        DIRECTORY_RECORDS.labels("unreadable").inc()
+        log.error("directory: a record cannot be read: %s", problem, extra={"sequence": entry.sequence})
+        return None

@@ -1,0 +1,232 @@
+"""NATS, Postgres, usage and Valkey killed and brought back: requests go on as far as promised, and nothing of them is lost."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from common.contracts.api_keys import make_key, make_lookup
+from tests.e2e.harness import Gateway, World, together
+from tests.e2e.running_stack import Answer, eventually
+
+CAPPED = {"model": "sim-fast-1", "max_tokens": 40}
+SEGMENT = 300_000
+
+
+@pytest.fixture(scope="module")
+def fragile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A world of this module's own, to be broken; every test mends what it broke."""
+    with World(tmp_path_factory.mktemp("fragile"), GRANT_WAIT_MS="500") as world:
+        yield world
+
+
+def code_of(answer: Answer) -> tuple[int, str]:
+    return answer.status, answer.json.get("error", {}).get("code", "")
+
+
+def test_without_valkey_there_is_no_cache_and_no_harm(fragile: World) -> None:
+    """Killed: every request is answered by the provider, none waits for long; restarted: it is used again."""
+    project = fragile.new_project()
+    asked = []
+
+    def ask() -> str:
+        began = time.monotonic()
+        answer = fragile.gateway.chat(project, model="fast", temperature=0, max_tokens=20)
+        asked.append(time.monotonic() - began)
+        assert answer.status == 200, answer.body
+        return answer.headers["x-codexflow-cache"]
+
+    eventually(lambda: ask() == "hit", timeout=3)
+    fragile.valkey.kill()
+    try:
+        first = len(asked)
+        assert "hit" not in [ask() for _ in range(30)]
+        assert max(asked[first:]) < 1
+        seen = fragile.gateway.dependencies()
+        assert (seen["status"], seen["cache"]) == ("ready", "down")
+    finally:
+        fragile.valkey.start()
+    eventually(lambda: ask() == "hit", timeout=15)
+    fragile.compare(project, len(asked))
+
+
+def test_without_nats_requests_go_on(fragile: World) -> None:
+    """Known keys are answered, unknown ones get 503, events wait in the spool and arrive after the restart; ready all the while."""
+    project, limited = fragile.new_project(), fragile.new_project(tokens=10**9)
+    gateway = fragile.gateway
+    assert gateway.chat(limited, **CAPPED).status == 200
+    fragile.nats.kill()
+    try:
+        answers = together(8, lambda: gateway.chat(project, **CAPPED)) + together(8, lambda: gateway.chat(limited, **CAPPED))
+        assert {answer.status for answer in answers} == {200}
+        eventually(lambda: gateway.dependencies()["bus"] == "down")
+        eventually(lambda: gateway.dependencies()["directory"] == "degraded")
+        assert gateway.dependencies()["status"] == "ready"
+        assert gateway.metric("codexflow_gateway_spool_backlog_events") >= 16
+        unknown = gateway.chat(project.key[:-20] + "A" * 20)
+        assert unknown.status in (401, 503)
+        never_seen = make_key(make_lookup())
+        refused = gateway.chat(never_seen)
+        assert code_of(refused) == (503, "directory_unavailable")
+        assert int(refused.headers["retry-after"]) >= 1
+        assert gateway.chat("sk-nonsense").status == 401
+    finally:
+        fragile.nats.start()
+    fragile.compare(project, 8)
+    fragile.compare(limited, 9)
+    eventually(lambda: gateway.dependencies()["directory"] == "up")
+    eventually(lambda: gateway.chat(never_seen).status == 401)
+    assert gateway.metric("codexflow_gateway_spool_backlog_events") == 0
+    later = fragile.new_project()
+    assert gateway.chat(later).status == 200
+
+
+def test_a_gateway_starts_without_nats(fragile: World) -> None:
+    """From its last-known-good view: known keys work, revoked ones stay out, expiry and strictness go by the clock."""
+    strict = fragile.manage("POST", "/organizations", {"name": "Strict", "max_staleness_seconds": 2})["id"]
+    project, impatient = fragile.new_project(), fragile.new_project(organization=strict)
+    revoked = fragile.new_key(project.id)
+    gateway = fragile.add_gateway()
+    assert gateway.chat(impatient).status == 200
+    fragile.manage("DELETE", f"/projects/{project.id}/keys/{revoked.key_id}")
+    expiring = fragile.new_key(project.id, expires_at=(datetime.now(UTC) + timedelta(seconds=6)).isoformat())
+    eventually(lambda: (gateway.state / "directory").exists() and any((gateway.state / "directory").rglob("fresh")))
+    eventually(lambda: gateway.chat(expiring).status == 200)
+    assert gateway.process.stop() == 0
+    fragile.nats.kill()
+    try:
+        gateway.start()
+        assert gateway.dependencies()["bus"] == "down"
+        assert gateway.chat(project).status == 200
+        assert gateway.chat(revoked).status == 401
+        eventually(lambda: code_of(gateway.chat(impatient)) == (503, "directory_unavailable"), timeout=5)
+        eventually(lambda: gateway.chat(expiring).status == 401, timeout=10)
+        assert code_of(gateway.chat(make_key(make_lookup()))) == (503, "directory_unavailable")
+    finally:
+        fragile.nats.start()
+    eventually(lambda: gateway.chat(impatient).status == 200)
+    eventually(lambda: gateway.chat(make_key(make_lookup())).status == 401)
+    fragile.remove_gateway(gateway)
+    fragile.compare(project, len(fragile.wait_booked(project, 3)))
+
+
+def test_a_gateway_that_never_knew_a_directory_is_not_ready(fragile: World) -> None:
+    """Without a view there is nothing to decide on: unready, 503 for every well-formed key; ready once the bus is there."""
+    project = fragile.new_project()
+    fragile.nats.kill()
+    gateway = fragile.add_gateway(start=False).start(ready=False)
+    try:
+        assert gateway.dependencies()["status"] == "unready"
+        assert code_of(gateway.chat(project)) == (503, "directory_unavailable")
+    finally:
+        fragile.nats.start()
+    eventually(lambda: gateway.dependencies()["status"] == "ready")
+    assert gateway.chat(project).status == 200
+    fragile.remove_gateway(gateway)
+    eventually(lambda: fragile.gateway.dependencies()["directory"] == "up")
+
+
+def test_without_postgres_what_was_granted_can_be_spent(fragile: World) -> None:
+    """Unlimited projects and granted budgets go on; spent grants are 503 budget_unavailable, not 429; afterwards all is booked."""
+    unlimited, rich, poor = fragile.new_project(), fragile.new_project(tokens=10**9), fragile.new_project(tokens=3000)
+    gateway = fragile.gateway
+    for project in (unlimited, rich, poor):
+        assert gateway.chat(project, **CAPPED).status == 200
+    time.sleep(0.5)
+    fragile.postgres.kill()
+    try:
+        assert {answer.status for answer in together(10, lambda: gateway.chat(unlimited, **CAPPED))} == {200}
+        assert {answer.status for answer in together(10, lambda: gateway.chat(rich, **CAPPED))} == {200}
+        answers = [gateway.chat(poor, **CAPPED)]
+        while answers[-1].status == 200:
+            answers.append(gateway.chat(poor, **CAPPED))
+        assert code_of(answers[-1]) == (503, "budget_unavailable")
+        assert int(answers[-1].headers["retry-after"]) >= 1
+        assert gateway.dependencies()["status"] == "ready"
+    finally:
+        fragile.postgres.start()
+        fragile.wait_ready()
+    eventually(lambda: gateway.chat(poor, **CAPPED).status != 503)
+    fragile.compare(unlimited, 11)
+    fragile.compare(rich, 11)
+    rows = fragile.compare(poor, len(fragile.wait_booked(poor, len(answers) + 2))).values()
+    assert sum(row["prompt_tokens"] + row["completion_tokens"] for row in rows) <= 3000
+
+
+def test_without_usage_requests_go_on(fragile: World) -> None:
+    """Killed: what was granted is spent and what happened waits on the bus; restarted: it is all booked, once."""
+    project = fragile.new_project(tokens=10**9)
+    assert fragile.gateway.chat(project, **CAPPED).status == 200
+    fragile.wait_booked(project, 1)  # what a killed worker holds comes back only after the ack wait
+    fragile.usage.kill()
+    try:
+        assert {answer.status for answer in together(12, lambda: fragile.gateway.chat(project, **CAPPED))} == {200}
+    finally:
+        fragile.usage.start()
+        fragile.wait_ready()
+    fragile.compare(project, 13)
+
+
+def test_a_key_revoked_while_its_budget_is_asked_for(fragile: World) -> None:
+    """The grant comes too late: 401, nothing goes to a provider, and the budget is not held."""
+    project = fragile.new_project(tokens=10**9)
+    patient = fragile.add_gateway(GRANT_WAIT_MS="20000")
+    assert patient.chat(project, **CAPPED).status == 200
+    fragile.wait_booked(project, 1)  # what a killed worker holds comes back only after the ack wait
+    fragile.usage.kill()
+    try:
+        with ThreadPoolExecutor(1) as threads:
+            asked = threads.submit(patient.chat, project, model="sim-fast-1", max_tokens=10**7)
+            eventually(lambda: patient.metric("codexflow_gateway_in_flight") >= 1)
+            fragile.manage("DELETE", f"/projects/{project.id}/keys/{project.key_id}")
+            eventually(lambda: patient.chat(project).status == 401)
+            fragile.usage.start()
+            answer = asked.result()
+    finally:
+        if not fragile.usage.running:
+            fragile.usage.start()
+        fragile.wait_ready()
+    assert code_of(answer) == (401, "invalid_api_key")
+    row = fragile.wait_booked(project, 2)[1]
+    assert (row["status"], row["error_code"], row["attempts"]) == ("refused", "invalid_api_key", [])
+    fragile.compare(project, 2)
+    fragile.remove_gateway(patient)
+
+
+def test_a_full_spool_refuses_and_recovers(fragile: World) -> None:
+    """While the bus is away and the allowance is used up: 503 spool_full, cache hits too; afterwards nothing is missing."""
+    project = fragile.new_project(tokens=10**9)
+    small = fragile.add_gateway(SPOOL_SEGMENT_BYTES=str(SEGMENT), SPOOL_MAX_BYTES=str(2 * SEGMENT))
+    exact = {"model": "fast", "temperature": 0, "max_tokens": 20}
+    assert small.chat(project, **exact).status == 200
+    fragile.nats.kill()
+    try:
+        admitted = 1 + _until_full(small, project.key)
+        refused = small.chat(project, **CAPPED)
+        assert code_of(refused) == (503, "spool_full")
+        assert int(refused.headers["retry-after"]) >= 1
+        assert code_of(small.chat(project, **exact)) == (503, "spool_full")
+        eventually(lambda: small.dependencies()["spool"] == "down")
+        assert small.dependencies()["status"] == "unready"
+    finally:
+        fragile.nats.start()
+    eventually(lambda: small.chat(project, **CAPPED).status == 200, timeout=20)
+    fragile.compare(project, admitted + 1)
+    assert "Traceback" not in small.process.log.read_text()
+    fragile.remove_gateway(small)
+
+
+def _until_full(gateway: Gateway, key: str) -> int:
+    """Ask, eight at a time and then one by one, until the spool is full; how many were admitted."""
+    admitted = 0
+    for count in (8, 1):
+        refused: list[Answer] = []
+        while not refused:
+            answers = together(count, lambda: gateway.chat(key, **CAPPED))
+            refused = [answer for answer in answers if answer.status != 200]
+            admitted += len(answers) - len(refused)
+            assert {code_of(answer) for answer in refused} <= {(503, "spool_full")}
+            assert admitted < 5000
+    return admitted

@@ -1,0 +1,111 @@
+"""What usage has on its books, read by SQL as superuser and never through usage itself."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+Row = dict[str, Any]
+
+REQUESTS = """
+SELECT event_id::text, period_day, period_month, request_id, project_id, boot, boot_number, status, usage_source, prompt_tokens,
+    completion_tokens, cost_nanousd, hold_tokens, hold_nanousd, cost_verified, cache, attempts
+FROM usage.requests
+"""
+
+DAILY = """
+SELECT coalesce(d.day, r.day) AS day, coalesce(d.project_id, r.project_id) AS project_id,
+    coalesce(d.key_id, r.key_id) AS key_id, coalesce(d.model, r.model) AS model,
+    array[d.requests, d.prompt_tokens, d.completion_tokens, d.cost_nanousd, d.errors, d.cache_hits, d.estimated] AS aggregated,
+    r.summed
+FROM usage.daily_usage d
+FULL JOIN (
+    SELECT period_day AS day, project_id, key_id, model,
+        array[count(*), sum(prompt_tokens), sum(completion_tokens), sum(cost_nanousd),
+            count(*) FILTER (WHERE status NOT IN ('ok', 'client_closed')), count(*) FILTER (WHERE cache = 'hit'),
+            count(*) FILTER (WHERE cost_status = 'estimated')]::bigint[] AS summed
+    FROM usage.requests GROUP BY 1, 2, 3, 4
+) r USING (day, project_id, key_id, model)
+WHERE r.summed IS DISTINCT FROM
+    array[d.requests, d.prompt_tokens, d.completion_tokens, d.cost_nanousd, d.errors, d.cache_hits, d.estimated]
+"""
+
+DURATIONS = """
+SELECT (SELECT coalesce(sum(observations), 0) FROM usage.durations WHERE metric = 'latency')::bigint AS observed,
+    (SELECT count(*) FROM usage.requests WHERE status NOT IN ('refused', 'aborted')) AS measured
+"""
+
+LEDGER = """
+SELECT project_id, period, coalesce(l.spent_tokens, 0) AS spent_tokens, coalesce(l.spent_nanousd, 0) AS spent_nanousd,
+    coalesce(r.tokens, 0)::bigint AS row_tokens, coalesce(r.nanousd, 0)::bigint AS row_nanousd
+FROM (SELECT scope_id AS project_id, period, spent_tokens, spent_nanousd FROM usage.ledger WHERE scope = 'project') l
+FULL JOIN (
+    SELECT project_id, period_month AS period, sum(prompt_tokens + completion_tokens) AS tokens, sum(cost_nanousd) AS nanousd
+    FROM usage.requests GROUP BY 1, 2
+) r USING (project_id, period)
+"""
+
+BOOT_SPEND = """
+SELECT project_id, period, boot, coalesce(s.tokens, 0) AS spent_tokens, coalesce(s.nanousd, 0) AS spent_nanousd,
+    coalesce(r.tokens, 0)::bigint AS row_tokens, coalesce(r.nanousd, 0)::bigint AS row_nanousd
+FROM (SELECT scope_id AS project_id, period, boot, tokens, nanousd FROM usage.boot_spend WHERE scope = 'project') s
+FULL JOIN (
+    SELECT project_id, period_month AS period, boot, sum(prompt_tokens + completion_tokens) AS tokens, sum(cost_nanousd) AS nanousd
+    FROM usage.requests GROUP BY 1, 2, 3
+) r USING (project_id, period, boot)
+"""
+
+# What a boot was granted, or has spent if that is more; of a closed boot nothing but what it has spent.
+OBLIGATIONS = """
+SELECT scope_id AS project_id, period, p.monthly_tokens, p.monthly_cost_nanousd,
+    sum(CASE WHEN b.closed THEN coalesce(s.tokens, 0)
+        ELSE greatest(coalesce(g.granted_tokens, 0), coalesce(s.tokens, 0)) END)::bigint AS tokens,
+    sum(CASE WHEN b.closed THEN coalesce(s.nanousd, 0)
+        ELSE greatest(coalesce(g.granted_nanousd, 0), coalesce(s.nanousd, 0)) END)::bigint AS nanousd
+FROM usage.grants g
+FULL JOIN usage.boot_spend s USING (scope, scope_id, period, boot)
+LEFT JOIN usage.boots b USING (boot)
+JOIN usage.projects p ON p.project_id = scope_id
+WHERE scope = 'project'
+GROUP BY 1, 2, 3, 4
+"""
+
+BOOTS = """
+SELECT boot, received::text, contiguous, closed, close_at, coalesce(r.rows, 0) AS rows, coalesce(r.numbers, 0) AS numbers,
+    coalesce(r.highest, 0) AS highest
+FROM usage.boots
+FULL JOIN (
+    SELECT boot, count(*) AS rows, count(DISTINCT boot_number) AS numbers, max(boot_number) AS highest
+    FROM usage.requests GROUP BY 1
+) r USING (boot)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """One consistent picture of everything."""
+
+    requests: list[Row]
+    daily_differences: list[Row]
+    durations: Row
+    ledger: list[Row]
+    boot_spend: list[Row]
+    obligations: list[Row]
+    boots: list[Row]
+
+
+def read_books(conninfo: str) -> Books:
+    """One snapshot; raises psycopg.OperationalError when the database is away."""
+    with psycopg.connect(conninfo, row_factory=dict_row) as connection:
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        rows = [
+            connection.execute(sql).fetchall() for sql in (REQUESTS, DAILY, DURATIONS, LEDGER, BOOT_SPEND, OBLIGATIONS, BOOTS)
+        ]
+    return Books(rows[0], rows[1], rows[2][0], *rows[3:])
+
+
+def read_boots(conninfo: str) -> dict[str, Row]:
+    """The receipts alone, by boot."""
+    with psycopg.connect(conninfo, row_factory=dict_row) as connection:
+        return {row["boot"]: row for row in connection.execute(BOOTS).fetchall()}

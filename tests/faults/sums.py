@@ -1,0 +1,94 @@
+"""Everything that must add up inside the books: rows and their attempts, aggregates, ledger, receipts, budgets, spool."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+
+from tests.faults.books import Books, Row
+from tests.faults.spools import SpooledBoot
+from tests.faults.verdict import Verdict
+
+
+def check_rows(verdict: Verdict, books: Books, answered: Collection[str]) -> None:
+    """No row twice, each the sum of its attempts and within its hold, none missing that a client has an answer for."""
+    events = Counter(row["event_id"] for row in books.requests)
+    requests = Counter(row["request_id"] for row in books.requests)
+    for counted in (events, requests):
+        for name, count in counted.items():
+            verdict.expect(count == 1, f"{name}: {count} rows")
+    for row in books.requests:
+        _check_row(verdict, row)
+    unbooked = sorted(set(answered) - requests.keys())
+    verdict.expect(not unbooked, f"{len(unbooked)} whole answers have no row: {unbooked[:3]}")
+    statuses = Counter(row["status"] for row in books.requests)
+    said = ", ".join(f"{count} {status}" for status, count in statuses.most_common())
+    hits = sum(row["cache"] == "hit" for row in books.requests)
+    verdict.notes.append(f"{len(books.requests)} rows ({said}; {hits} from the cache) for {len(answered)} whole answers")
+
+
+def _check_row(verdict: Verdict, row: Row) -> None:
+    attempts, what = row["attempts"], f"{row['request_id']} {row['status']}"
+    prompt = sum(attempt.get("usage", {}).get("prompt_tokens", 0) for attempt in attempts)
+    completion = sum(attempt.get("usage", {}).get("completion_tokens", 0) for attempt in attempts)
+    cost = sum(attempt.get("cost_nanousd", 0) for attempt in attempts)
+    sums = (row["prompt_tokens"], row["completion_tokens"], row["cost_nanousd"])
+    verdict.expect(sums == (prompt, completion, cost), f"{what}: {sums} is not the sum of its attempts")
+    verdict.expect(prompt + completion <= row["hold_tokens"], f"{what}: {prompt + completion} > hold {row['hold_tokens']}")
+    verdict.expect(cost <= row["hold_nanousd"], f"{what}: cost {cost} > hold {row['hold_nanousd']}")
+    verdict.expect(row["cost_verified"] is not False, f"{what}: the cost disagrees with the price book")
+    estimated = any(attempt.get("usage_source") == "estimated" for attempt in attempts)
+    verdict.expect((row["usage_source"] == "estimated") == estimated, f"{what}: flagged {row['usage_source']}")
+
+
+def check_sums(verdict: Verdict, books: Books, totals: Row) -> None:
+    """Aggregates and ledger are the sums of the rows; the ledger's excess over the provider is that of the flagged attempts."""
+    for row in books.daily_differences:
+        verdict.broken.append(f"daily {row['day']} {row['project_id']} {row['model']}: {row['aggregated']}, rows {row['summed']}")
+    verdict.expect(books.durations["observed"] == books.durations["measured"], f"durations: {books.durations}")
+    for row in (*books.ledger, *books.boot_spend):
+        equal = (row["spent_tokens"], row["spent_nanousd"]) == (row["row_tokens"], row["row_nanousd"])
+        verdict.expect(equal, f"ledger: {row}")
+    spent = sum(row["spent_tokens"] for row in books.ledger)
+    billed = totals["prompt_tokens"] + totals["completion_tokens"]
+    explained = sum(
+        tally.difference for name, tally in verdict.tallies.items() if name.startswith("estimated") or name.endswith("died")
+    )
+    verdict.notes.append(f"Σ ledger {spent} − Σ provider {billed} = {spent - billed}; of flagged attempts {explained}")
+    verdict.expect(spent - billed == explained, f"the ledger's excess {spent - billed} is not that of the flagged, {explained}")
+
+
+def check_receipts(verdict: Verdict, books: Books) -> None:
+    """Every boot's numbers have arrived without a gap, one row each, and it was closed behind the last."""
+    for row in books.boots:
+        expected = f"{{[1,{row['rows'] + 1})}}" if row["rows"] else "{}"
+        verdict.expect(row["received"] == expected, f"boot {row['boot']}: received {row['received']}, rows {row['rows']}")
+        dense = row["rows"] == row["numbers"] == row["highest"] == row["contiguous"]
+        verdict.expect(dense, f"boot {row['boot']} is not dense: {row}")
+        verdict.expect(row["close_at"] in {None, row["rows"]}, f"boot {row['boot']} was closed at {row['close_at']}")
+    verdict.notes.append(f"{len(books.boots)} boots, {sum(row['closed'] is True for row in books.boots)} of them closed")
+
+
+def check_budgets(verdict: Verdict, books: Books, limited: Mapping[str, str]) -> None:
+    """What was spent, and what boots may still spend, is within every limit. `limited`: names by project id."""
+    spent = {(row["project_id"], row["period"]): row for row in books.ledger}
+    for row in books.obligations:
+        booked = spent[row["project_id"], row["period"]]
+        name = limited.get(row["project_id"], row["project_id"])
+        for unit, limit in (("tokens", row["monthly_tokens"]), ("nanousd", row["monthly_cost_nanousd"])):
+            if limit is None:
+                continue
+            promised, used = row[unit], booked[f"spent_{unit}"]
+            verdict.expect(promised <= limit, f"{name}: Σ max(granted, spent) = {promised} > {limit} {unit}")
+            verdict.expect(used <= limit, f"{name}: spent {used} > {limit} {unit}")
+            if row["project_id"] in limited:
+                verdict.notes.append(f"budget of {name}: {used} spent, {promised} promised of {limit} {unit}")
+    granted = {row["project_id"] for row in books.obligations}
+    verdict.expect(limited.keys() <= granted, "a project with a budget spent without a grant")
+
+
+def check_spools(verdict: Verdict, books: Books, spools: Mapping[str, SpooledBoot]) -> None:
+    """What is left on the gateways' disk is whole, ended and booked."""
+    booked = {row["event_id"] for row in books.requests}
+    for boot in spools.values():
+        verdict.expect(not boot.open, f"boot {boot.boot}: {len(boot.open)} starts without an end")
+        verdict.expect(boot.ended <= booked, f"boot {boot.boot}: {len(boot.ended - booked)} ends are not booked")
+        verdict.expect(not boot.damaged, f"boot {boot.boot}: {boot.damaged} damaged places")

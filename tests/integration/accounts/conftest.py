@@ -1,0 +1,80 @@
+"""One accounts service for the tests that only talk to it, and makers for those that kill things."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from devstack.servers.postgres import PostgresServer
+from tests.integration.accounts.process import AccountsProcess, environment, run, seed
+from tests.servers import fixtures
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service with two users who know nothing of each other."""
+
+    process: AccountsProcess
+    env: dict[str, str]
+    database: fixtures.Database
+    bus: fixtures.Bus
+    alice: httpx.Client
+    bob: httpx.Client
+    alice_seed: dict[str, Any]
+    bob_seed: dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def accounts(
+    postgres_server: PostgresServer, database_passwords: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """The service on a database and a bus of its own; don't kill any of them."""
+    folder = tmp_path_factory.mktemp("accounts")
+    database = fixtures.make_database(postgres_server, database_passwords)
+    with fixtures.make_nats(folder / "nats") as server:
+        bus = fixtures.Bus(server)
+        bus.provision()
+        env = environment(database, bus)
+        assert run(env, "migrate").returncode == 0
+        alice, bob = seed(env, "alice@example.com"), seed(env, "bob@example.com", "Bobs")
+        process = AccountsProcess(env, folder).start()
+        with process.sign_in("alice@example.com") as as_alice, process.sign_in("bob@example.com") as as_bob:
+            yield Service(process, env, database, bus, as_alice, as_bob, alice, bob)
+        assert process.stop() == 0, "SIGTERM ends in a clean exit"
+    fixtures.drop_database(database)
+
+
+@pytest.fixture
+def migrated(database: fixtures.Database, bus: fixtures.Bus) -> dict[str, str]:
+    """The environment of a migrated database and a bus of the test's own."""
+    env = environment(database, bus)
+    done = run(env, "migrate")
+    assert done.returncode == 0, done.stderr
+    return env
+
+
+@pytest.fixture
+def start_accounts(tmp_path: Path) -> Iterator[Callable[..., AccountsProcess]]:
+    """Starts services of the test's own; those that still run are ended."""
+    started: list[AccountsProcess] = []
+
+    def start(env: dict[str, str], **options: bool) -> AccountsProcess:
+        process = AccountsProcess(env, tmp_path)
+        started.append(process)
+        return process.start(**options)
+
+    yield start
+    for process in started:
+        if process.running:
+            process.kill()
+
+
+@pytest.fixture
+def project(accounts: Service) -> dict[str, Any]:
+    """A fresh project of Alice's."""
+    made = accounts.alice.post(f"/organizations/{accounts.alice_seed['organization_id']}/projects", json={"name": "Fresh"})
+    assert made.status_code == 201, made.text
+    return made.json()

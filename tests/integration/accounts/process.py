@@ -1,0 +1,93 @@
+"""The accounts program as its operators run it: commands and a serving process, spoken to over HTTP."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+from devstack.servers.ports import free_port
+from tests.servers.fixtures import Bus, Database
+
+READY_SECONDS = 30.0
+
+
+def environment(database: Database, bus: Bus, **more: str) -> dict[str, str]:
+    """A complete environment for accounts."""
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("ACCOUNTS_")},
+        **database.env("accounts"),
+        **bus.env("accounts"),
+        "ACCOUNTS_KEY_PEPPERS": "1:" + "ab" * 32,
+        "ACCOUNTS_SIGNING_KEY": "cd" * 32,
+        **more,
+    }
+
+
+def run(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`python -m accounts …` to its end."""
+    argv = [sys.executable, "-m", "accounts", *arguments]
+    return subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60)
+
+
+def seed(env: dict[str, str], email: str, organization: str = "Demo") -> dict[str, Any]:
+    """What `seed` printed for a user with the password `password`."""
+    done = run(env, "seed", "--email", email, "--password", "password", "--organization", organization, "--project", "Chat")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+class AccountsProcess:
+    """`python -m accounts serve` on a free port, its log beside it."""
+
+    def __init__(self, env: dict[str, str], folder: Path) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = folder / f"accounts-{self.port}.log"
+        self._env = {**env, "ACCOUNTS_PORT": str(self.port)}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *, wait_ready: bool = True) -> Self:
+        """Start and wait until /readyz (or just /healthz) answers 200."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen([sys.executable, "-m", "accounts", "serve"], env=self._env, stdout=log, stderr=log)
+        self.wait_for("/readyz" if wait_ready else "/healthz")
+        return self
+
+    def wait_for(self, path: str) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline:
+            assert self._process.poll() is None, self.log.read_text()[-3000:]
+            try:
+                if httpx.get(self.url + path, timeout=2).status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.05)
+        raise TimeoutError(f"{path} not 200: {self.log.read_text()[-3000:]}")
+
+    def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        self._process.terminate()
+        return self._process.wait(20)
+
+    def kill(self) -> None:
+        """kill -9."""
+        self._process.kill()
+        self._process.wait(10)
+
+    def sign_in(self, email: str) -> httpx.Client:
+        """A client that carries the user's token."""
+        answer = httpx.post(f"{self.url}/api/v1/auth/login", json={"email": email, "password": "password"})
+        assert answer.status_code == 200, answer.text
+        return httpx.Client(
+            base_url=f"{self.url}/api/v1", headers={"authorization": f"Bearer {answer.json()['access_token']}"}, timeout=10
+        )
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None

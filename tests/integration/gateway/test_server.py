@@ -1,0 +1,89 @@
+"""The server alone, on a real socket: what it keeps of a client that asks and does not read."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from typing import cast
+
+import pytest
+import uvloop
+
+from devstack.servers.ports import free_port
+from gateway.inbound.hot_path import RESPOND, HotPath
+from gateway.inbound.request_body import Receive, Scope, Send
+from gateway.server import Server, config_for
+from tests.e2e.running_stack import eventually
+
+BODY = b"x" * 100_000
+REQUEST = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\nabc"
+MANY = 1_000_000
+
+
+class Answering:
+    """Answers everything at once with a large body; counts."""
+
+    def __init__(self) -> None:
+        self.in_flight = 0
+        self.draining = False
+        self.answered = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        self.answered += 1
+        scope[RESPOND](200, b"content-length: %d\r\n" % len(BODY), BODY)
+
+
+@pytest.fixture
+def answering() -> Answering:
+    return Answering()
+
+
+@pytest.fixture
+def port(answering: Answering) -> Iterator[int]:
+    """A server with one second of patience for slow readers."""
+    port = free_port()
+    config = config_for(answering, "127.0.0.1", port)
+    server = Server(config, cast("HotPath", answering), lambda _: None, drain_seconds=1, slow_reader_seconds=1)
+    thread = threading.Thread(target=lambda: uvloop.run(server.serve()))
+    thread.start()
+    eventually(lambda: server.started)
+    yield port
+    server.should_exit = True
+    thread.join(10)
+
+
+def is_reset(client: socket.socket) -> bool:
+    """Whether the other side has given the connection up."""
+    client.setblocking(False)
+    try:
+        client.send(b"x")
+    except BlockingIOError:
+        return False
+    except ConnectionError:
+        return True
+    return False
+
+
+def test_a_client_that_pipelines_and_never_reads(port: int, answering: Answering) -> None:
+    """No more is answered than the buffers hold, and no more is read; then its connection is aborted."""
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(("127.0.0.1", port))
+        client.settimeout(1)
+        with pytest.raises((TimeoutError, ConnectionError)):
+            client.sendall(REQUEST * MANY)
+        eventually(lambda: is_reset(client), timeout=20)
+    assert 0 < answering.answered < 1000
+
+
+def test_a_slow_reader_gets_everything_it_asked_for(port: int, answering: Answering) -> None:
+    """Held back, not lost: every pipelined request is answered once there is room again."""
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(("127.0.0.1", port))
+        client.settimeout(20)
+        client.sendall(REQUEST * 100)
+        got = 0
+        while got < 100 * len(BODY):
+            got += len(client.recv(65536))
+        assert answering.answered == 100

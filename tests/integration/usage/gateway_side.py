@@ -1,0 +1,153 @@
+"""What the other services say on the bus, said by a test: envelopes, asks, presence, directory records."""
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Self
+
+import msgspec
+from nats.aio.client import Client
+
+from common.contracts.directory import Limits, OrganizationRecord, ProjectRecord, organization_entry, project_entry
+from common.contracts.events import (
+    HEADER_BOOT,
+    HEADER_CLOSE,
+    HEADER_FROM,
+    HEADER_GATEWAY,
+    HEADER_TO,
+    Presence,
+    QuotaState,
+    RequestSettled,
+    Watermark,
+)
+from common.contracts.grants import GrantAnswer, GrantAsk, ScopeAnswer, ScopeAsk
+from common.contracts.identifiers import uuid7
+from common.contracts.subjects import GRANTS_ASK, PRESENCE, QUOTA_STATE, REQUESTS, WATERMARKS
+from tests.servers.fixtures import Bus
+
+MONTH = datetime.now(UTC).strftime("%Y-%m")
+DAY = datetime.now(UTC).date().isoformat()
+
+
+def make_event(project_id: str, boot: str, **changes: Any) -> RequestSettled:
+    """A plain successful request of today: 10 + 5 tokens, 1,000 nano-USD."""
+    now = time.time_ns() // 1_000_000
+    event_id = uuid7()
+    plain = RequestSettled(
+        event_id=event_id,
+        request_id=f"req-{event_id}",
+        gateway="g1",
+        boot=boot,
+        organization_id="org-1",
+        project_id=project_id,
+        key_id="key-1",
+        endpoint="chat.completions",
+        model_requested="auto",
+        model="sim-fast-1",
+        tier="fast",
+        status="ok",
+        http_status=200,
+        admitted_at=now,
+        finished_at=now,
+        period_day=DAY,
+        period_month=MONTH,
+        latency_us=20_000,
+        ttft_us=5_000,
+        prompt_tokens=10,
+        completion_tokens=5,
+        usage_source="provider",
+        cost_nanousd=1_000,
+        cost_status="exact",
+    )
+    return msgspec.structs.replace(plain, **changes)
+
+
+def envelope_headers(boot: str, first: int, last: int, *, close: int | None = None) -> dict[str, str]:
+    headers = {HEADER_GATEWAY: "g1", HEADER_BOOT: boot, HEADER_FROM: str(first), HEADER_TO: str(last)}
+    return headers if close is None else {**headers, HEADER_CLOSE: str(close)}
+
+
+class GatewaySide:
+    """Connections as gateway, accounts and provisioner."""
+
+    def __init__(self, bus: Bus, gateway: Client, accounts: Client, administrator: Client) -> None:
+        self.bus, self.gateway, self.accounts, self.administrator = bus, gateway, accounts, administrator
+
+    @classmethod
+    async def connect(cls, bus: Bus) -> Self:
+        return cls(bus, await bus.connect("gateway"), await bus.connect("accounts"), await bus.connect("provisioner"))
+
+    async def close(self) -> None:
+        for client in (self.gateway, self.accounts, self.administrator):
+            await client.close()
+
+    async def ship(
+        self, events: Sequence[RequestSettled], *, boot: str, first: int, last: int | None = None, close: int | None = None
+    ) -> None:
+        last = first + len(events) - 1 if last is None else last
+        await self.ship_raw(msgspec.json.encode(events), envelope_headers(boot, first, last, close=close))
+
+    async def ship_raw(self, body: bytes, headers: dict[str, str]) -> None:
+        await self.gateway.jetstream(timeout=10).publish(REQUESTS, body, headers=headers)
+
+    async def present(self, boot: str) -> None:
+        presence = Presence(gateway="g1", boot=boot, directory_created="", applied_sequence=0, at=time.time_ns() // 1_000_000)
+        await self.gateway.publish(PRESENCE, msgspec.json.encode(presence))
+
+    async def ask(self, boot: str, *asks: ScopeAsk, timeout: float = 5) -> GrantAnswer:
+        message = GrantAsk(gateway="g1", boot=boot, asks=asks)
+        answer = await self.gateway.request(GRANTS_ASK, msgspec.json.encode(message), timeout=timeout)
+        return msgspec.json.decode(answer.data, type=GrantAnswer)
+
+    async def ask_tokens(
+        self, boot: str, project_id: str, seq: int, *, limit_version: int = 1, timeout: float = 5, **amounts: Any
+    ) -> ScopeAnswer:
+        ask = ScopeAsk(scope="project", scope_id=project_id, period=MONTH, limit_version=limit_version, seq=seq, **amounts)
+        return (await self.ask(boot, ask, timeout=timeout)).answers[0]
+
+    async def put_project(
+        self,
+        project_id: str,
+        *,
+        version: int = 1,
+        organization_id: str = "org-1",
+        tokens: int | None = None,
+        cost: int | None = None,
+    ) -> None:
+        record = ProjectRecord(
+            project_id=project_id,
+            organization_id=organization_id,
+            version=version,
+            status="active",
+            limits=Limits(version=version, monthly_tokens=tokens, monthly_cost_nanousd=cost),
+        )
+        await self._put(project_entry(project_id), record)
+
+    async def put_organization(self, organization_id: str = "org-1", *, version: int = 1, time_zone: str = "UTC") -> None:
+        record = OrganizationRecord(organization_id=organization_id, version=version, status="active", time_zone=time_zone)
+        await self._put(organization_entry(organization_id), record)
+
+    async def _put(self, entry: str, record: msgspec.Struct) -> None:
+        await self.accounts.jetstream(timeout=10).publish(f"$KV.DIRECTORY.{entry}", msgspec.json.encode(record))
+
+    async def hear_watermarks(self, boot: str) -> list[Watermark]:
+        """A list that fills with what is said of a boot from now on."""
+        heard: list[Watermark] = []
+
+        async def said(message: Any) -> None:
+            heard.append(msgspec.json.decode(message.data, type=Watermark))
+
+        await self.gateway.subscribe(f"{WATERMARKS}.{boot}", cb=said)
+        await self.gateway.flush()
+        return heard
+
+    async def hear_quota(self, project_id: str) -> list[QuotaState]:
+        """A list that fills with what is said of a project from now on."""
+        heard: list[QuotaState] = []
+
+        async def said(message: Any) -> None:
+            heard.append(msgspec.json.decode(message.data, type=QuotaState))
+
+        await self.gateway.subscribe(f"{QUOTA_STATE}.{project_id}", cb=said)
+        await self.gateway.flush()
+        return heard

@@ -1,0 +1,126 @@
+"""Grants over the bus: never more than the limit, back when a boot ends, nothing said that is not committed."""
+
+import asyncio
+
+from common.contracts.grants import ScopeAsk
+from common.contracts.identifiers import uuid7
+from tests.integration.usage.conftest import Books, UsageProcess, eventually
+from tests.integration.usage.gateway_side import MONTH, GatewaySide, make_event
+
+
+async def test_fifty_boots_at_once_never_get_more_than_the_limit(usage: UsageProcess, gateway: GatewaySide, books: Books) -> None:
+    """Everybody asks for more than a fair share; what is granted, answered and stored stays within the limit."""
+    project = uuid7()
+    await gateway.put_project(project, tokens=10_000, cost=1_000_000)
+    boots = [uuid7() for _ in range(50)]
+    answers = await asyncio.gather(
+        *(
+            gateway.ask_tokens(boot, project, seq, need_tokens=300, want_tokens=900, need_nanousd=10, want_nanousd=20)
+            for seq in (1, 2)
+            for boot in boots
+        )
+    )
+    stored = books.query(
+        "SELECT sum(granted_tokens)::bigint, sum(granted_nanousd)::bigint FROM grants WHERE scope_id = %s", project
+    )[0]
+    assert stored[0] <= 10_000
+    assert stored[1] <= 1_000_000
+    assert {answer.status for answer in answers} == {"granted", "exhausted"}
+    assert all(answer.held_tokens + answer.used_tokens <= 10_000 for answer in answers)
+    best = {boot: max(a.granted_tokens or 0 for a in answers[i::50]) for i, boot in enumerate(boots)}
+    assert sum(best.values()) == stored[0]
+    assert stored[0] > 10_000 - 300, "what fits is not refused"
+
+
+async def test_a_closed_boot_gives_back_what_it_has_not_spent(usage: UsageProcess, gateway: GatewaySide) -> None:
+    """The moment its events are complete up to the close number, the rest of its grant serves others; it gets nothing more."""
+    project, dead, alive = uuid7(), uuid7(), uuid7()
+    await gateway.put_project(project, tokens=1_000)
+    first = await gateway.ask_tokens(dead, project, 1, need_tokens=1_000)
+    assert (first.status, first.granted_tokens) == ("granted", 1_000)
+    assert (await gateway.ask_tokens(alive, project, 1, need_tokens=500)).status == "exhausted"
+    await gateway.ship([make_event(project, dead), make_event(project, dead)], boot=dead, first=2)
+    await gateway.ship([], boot=dead, first=4, last=3, close=3)
+    await asyncio.sleep(1)
+    waiting = await gateway.ask_tokens(alive, project, 2, need_tokens=500)
+    assert (waiting.status, waiting.used_tokens, waiting.held_tokens) == ("exhausted", 30, 970)
+    await gateway.ship([make_event(project, dead)], boot=dead, first=1)
+    sequence = iter(range(3, 1_000))
+
+    async def served() -> bool:
+        return (await gateway.ask_tokens(alive, project, next(sequence), need_tokens=955)).status == "granted"
+
+    await eventually(served, 10)
+    assert (await gateway.ask_tokens(dead, project, 2, need_tokens=1)).status == "closed"
+
+
+async def test_an_older_limit_is_never_granted_on(usage: UsageProcess, gateway: GatewaySide) -> None:
+    """An ask that knows a newer limit than the books waits for it; once that has arrived it is served."""
+    project, boot = uuid7(), uuid7()
+    await gateway.put_project(project, tokens=1_000)
+    assert (await gateway.ask_tokens(boot, project, 1, limit_version=2, need_tokens=10)).status == "stale_limits"
+    await gateway.put_project(project, version=2, tokens=50)
+    answer = await gateway.ask_tokens(boot, project, 2, limit_version=2, need_tokens=10)
+    assert (answer.status, answer.limit_tokens, answer.limit_version) == ("granted", 50, 2)
+    assert (await gateway.ask_tokens(boot, uuid7(), 1, limit_version=0)).status == "stale_limits"
+
+
+async def test_a_lowered_limit_stops_grants_until_enough_comes_back(usage: UsageProcess, gateway: GatewaySide) -> None:
+    """Nothing is taken back by force; an explicit return makes room again."""
+    project, one, other = uuid7(), uuid7(), uuid7()
+    await gateway.put_project(project, tokens=1_000)
+    assert (await gateway.ask_tokens(one, project, 1, need_tokens=600)).granted_tokens == 600
+    await gateway.put_project(project, version=2, tokens=500)
+    refused = await gateway.ask_tokens(other, project, 1, limit_version=2, need_tokens=100)
+    assert (refused.status, refused.held_tokens, refused.limit_tokens) == ("exhausted", 600, 500)
+    returned = await gateway.ask_tokens(one, project, 2, limit_version=2, granted_tokens=200, settled_tokens=150, returning=True)
+    assert returned.granted_tokens == 200
+    late = await gateway.ask_tokens(one, project, 1, need_tokens=600)
+    assert late.granted_tokens == 200, "an ask from before the return changes nothing"
+    assert (await gateway.ask_tokens(other, project, 2, limit_version=2, need_tokens=100)).status == "granted"
+
+
+async def test_no_limit_means_no_bound_and_a_later_limit_counts_the_past(
+    usage: UsageProcess, gateway: GatewaySide, books: Books
+) -> None:
+    """Without a limit the grant is None; when one appears, what was spent and reserved before is inside the grant."""
+    project, boot = uuid7(), uuid7()
+    await gateway.put_project(project)
+    free = await gateway.ask_tokens(boot, project, 1, need_tokens=10**9)
+    assert (free.status, free.granted_tokens, free.granted_nanousd) == ("granted", None, None)
+    await gateway.ship([make_event(project, boot, prompt_tokens=600, completion_tokens=0)], boot=boot, first=1)
+    await eventually(lambda: books.query("SELECT 1 FROM ledger WHERE scope_id = %s AND spent_tokens = 600", project))
+    await gateway.put_project(project, version=2, tokens=1_000)
+    limited = await gateway.ask_tokens(
+        boot, project, 2, limit_version=2, settled_tokens=600, reserved_tokens=50, granted_tokens=None, need_tokens=100
+    )
+    assert (limited.status, limited.granted_tokens, limited.used_tokens) == ("granted", 750, 600)
+
+
+async def test_many_scopes_are_answered_in_their_order(usage: UsageProcess, gateway: GatewaySide) -> None:
+    """One message, several scopes, one transaction: answers come in the order of the asks, a repeated seq changes nothing."""
+    projects, boot = [uuid7() for _ in range(6)], uuid7()
+    for number, project in enumerate(projects):
+        await gateway.put_project(project, tokens=1_000 + number)
+    asks = [
+        ScopeAsk(scope="project", scope_id=project, period=MONTH, limit_version=1, seq=1, need_tokens=10, want_tokens=10)
+        for project in reversed(projects)
+    ]
+    await gateway.present(boot)
+    for _ in range(2):
+        answers = (await gateway.ask(boot, *asks)).answers
+        assert [answer.scope_id for answer in answers] == projects[::-1]
+        assert [(answer.granted_tokens, answer.limit_tokens) for answer in answers] == [(10, 1_000 + n) for n in range(5, -1, -1)]
+
+
+async def test_an_operator_can_release_a_boot_that_is_gone_for_ever(usage: UsageProcess, gateway: GatewaySide) -> None:
+    """`release` gives its grants back once, and the boot gets nothing more."""
+    project, dead = uuid7(), uuid7()
+    await gateway.put_project(project, tokens=1_000)
+    await gateway.ask_tokens(dead, project, 1, need_tokens=1_000)
+    done = usage.run("release", "--boot", dead)
+    assert done.returncode == 0
+    assert '"released_tokens": 1000' in done.stdout
+    assert usage.run("release", "--boot", dead).returncode == 1
+    assert (await gateway.ask_tokens(uuid7(), project, 1, need_tokens=1_000)).status == "granted"
+    assert (await gateway.ask_tokens(dead, project, 2, need_tokens=1)).status == "closed"

@@ -1,0 +1,223 @@
+"""The budget arithmetic: examples, and the law that nothing a boot may spend was ever promised twice."""
+
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from common.contracts.grants import ScopeAnswer, ScopeAsk
+from usage.domain.grants import Decision, Unit, decide
+from usage.outbound.grants_store import ScopeBooks
+from usage.use_cases.answer_grants import answer_scope
+
+PLENTY = Unit(limit=None)
+
+
+def tokens(unit: Unit, *, active: int = 1, returning: bool = False) -> Decision:
+    """Decide a unit beside one without a limit."""
+    return decide((unit, PLENTY), active_gateways=active, returning=returning)
+
+
+def test_far_from_the_limit_a_boot_gets_what_it_wants() -> None:
+    """A comfortable pool gives the whole want."""
+    assert tokens(Unit(limit=1_000_000, need=100, want=5_000), active=4).granted == (5_000, None)
+
+
+def test_near_the_limit_increments_shrink_but_cover_the_need() -> None:
+    """A small pool is shared by the living gateways, yet what fits is not refused."""
+    assert tokens(Unit(limit=1_000, want=900), active=5).granted == (100, None)
+    assert tokens(Unit(limit=1_000, need=700, want=900), active=5).granted == (700, None)
+
+
+def test_nothing_is_raised_when_the_need_does_not_fit_in_one_unit() -> None:
+    """Tokens fit, money does not: neither grant rises."""
+    both = (Unit(limit=1_000, need=10, want=10), Unit(limit=5, need=10, want=10))
+    assert decide(both, active_gateways=1, returning=False) == Decision("exhausted", (0, 0))
+
+
+def test_a_limit_that_appears_later_counts_what_was_spent_before() -> None:
+    """The grant starts from what the boot has settled and reserved; that part is not asked from the pool twice."""
+    unit = Unit(limit=1_000, spent_total=500, granted=None, spent=500, settled=520, reserved=30, believed=0, need=600, want=600)
+    assert tokens(unit).granted == (600, None)
+    assert (
+        tokens(Unit(limit=500, spent_total=500, granted=None, spent=500, settled=500, believed=0, need=501)).status == "exhausted"
+    )
+
+
+def test_a_lowered_limit_takes_nothing_back_but_gives_nothing_more() -> None:
+    """Below what is committed every need is refused, and the grant stays."""
+    unit = Unit(limit=100, spent_total=50, held_elsewhere=200, granted=40, believed=40, need=1)
+    assert tokens(unit) == Decision("exhausted", (40, None))
+
+
+def test_a_return_never_goes_below_what_is_spent_or_reserved() -> None:
+    """A boot gives back its unspent grant, not more."""
+    unit = Unit(limit=1_000, spent_total=80, granted=500, spent=80, settled=90, reserved=20, believed=60)
+    assert tokens(unit, returning=True) == Decision("granted", (110, None))
+    assert tokens(Unit(limit=1_000, granted=500, believed=900), returning=True).granted == (500, None)
+
+
+@pytest.mark.parametrize("repeat", [1, 2, 5])
+def test_a_need_is_counted_from_what_the_boot_believes(repeat: int) -> None:
+    """When answers are lost, asking again for the same raises the grant once."""
+    granted: int | None = 0
+    for _ in range(repeat):
+        granted = tokens(Unit(limit=1_000, granted=granted, believed=0, need=100, want=100)).granted[0]
+    assert granted == 100
+
+
+@dataclass
+class Boot:
+    """Both sides of one gateway boot: what it knows itself, and what the books say of it."""
+
+    known: int = 0
+    settled: int = 0
+    reserved: int = 0
+    seq: int = 0
+    returned_at: int = 0
+    booked: int = 0
+    granted: int = 0
+    stored_seq: int | None = None
+    ended: bool = False
+    closed: bool = False
+    asks: list[ScopeAsk] = field(default_factory=list)
+    answers: list[ScopeAnswer] = field(default_factory=list)
+
+
+class Budget(RuleBasedStateMachine):
+    """Four boots and an authority; asks and answers are delayed, lost, repeated and reordered, bookings lag, boots end."""
+
+    @initialize(limit=st.integers(0, 2_000))
+    def begin(self, limit: int) -> None:
+        self.limit = limit
+        self.boots = [Boot() for _ in range(4)]
+
+    boot_number = st.integers(0, 3)
+
+    @rule(number=boot_number, need=st.integers(0, 300), want=st.integers(0, 600), returning=st.booleans())
+    def ask(self, number: int, need: int, want: int, returning: bool) -> None:
+        """A gateway asks, or lowers its own grant and says so."""
+        boot = self.boots[number]
+        if boot.ended:
+            return
+        boot.seq += 1
+        if returning:
+            boot.known = boot.settled + boot.reserved
+            boot.returned_at = boot.seq
+        boot.asks.append(
+            ScopeAsk(
+                scope="project",
+                scope_id="p",
+                period="2026-11",
+                limit_version=1,
+                seq=boot.seq,
+                settled_tokens=boot.settled,
+                reserved_tokens=boot.reserved,
+                granted_tokens=boot.known,
+                need_tokens=0 if returning else need,
+                want_tokens=0 if returning else want,
+                returning=returning,
+            )
+        )
+
+    @rule(number=boot_number, pick=st.integers(0, 20), keep=st.booleans())
+    def hear(self, number: int, pick: int, keep: bool) -> None:
+        """The authority hears any ask that was ever said, perhaps again."""
+        boot = self.boots[number]
+        if not boot.asks:
+            return
+        ask = boot.asks[pick % len(boot.asks)]
+        if not keep:
+            boot.asks.remove(ask)
+        answer, row = answer_scope(ask, self._books(boot), None, active_gateways=4)
+        if row:
+            boot.granted, boot.stored_seq = row.tokens or 0, row.seq
+        boot.answers.append(answer)
+
+    @rule(number=boot_number, pick=st.integers(0, 20), keep=st.booleans())
+    def learn(self, number: int, pick: int, keep: bool) -> None:
+        """A gateway hears any answer, except those from before it gave something back."""
+        boot = self.boots[number]
+        if not boot.answers or boot.ended:
+            return
+        answer = boot.answers[pick % len(boot.answers)]
+        if not keep:
+            boot.answers.remove(answer)
+        if answer.seq >= boot.returned_at and answer.status != "closed":
+            boot.known = max(boot.known, answer.granted_tokens or 0)
+
+    @rule(number=boot_number, amount=st.integers(1, 300))
+    def reserve(self, number: int, amount: int) -> None:
+        """A request is admitted when it fits what the gateway knows."""
+        boot = self.boots[number]
+        if not boot.ended and boot.settled + boot.reserved + amount <= boot.known:
+            boot.reserved += amount
+
+    @rule(number=boot_number, part=st.floats(0, 1))
+    def settle(self, number: int, part: float) -> None:
+        """A request ends at no more than its hold."""
+        boot = self.boots[number]
+        boot.settled += int(boot.reserved * part)
+        boot.reserved = 0
+
+    @rule(number=boot_number, part=st.floats(0, 1))
+    def book(self, number: int, part: float) -> None:
+        """Some of what was settled reaches the books."""
+        boot = self.boots[number]
+        boot.booked += int((boot.settled - boot.booked) * part)
+
+    @rule(number=boot_number)
+    def end(self, number: int) -> None:
+        """A gateway dies; what it held is charged."""
+        boot = self.boots[number]
+        boot.ended = True
+        boot.settled, boot.reserved = boot.settled + boot.reserved, 0
+
+    @rule(number=boot_number)
+    def close(self, number: int) -> None:
+        """Once everything of a dead boot is booked, it is closed and its unspent grant goes back."""
+        boot = self.boots[number]
+        if boot.ended and boot.booked == boot.settled:
+            boot.closed = True
+
+    @invariant()
+    def promises_stay_within_the_limit(self) -> None:
+        """Σ max(granted, spent) ≤ limit, whatever happened; so the spend is, too."""
+        if hasattr(self, "boots"):
+            promised = sum(boot.booked if boot.closed else max(boot.granted, boot.booked) for boot in self.boots)
+            assert promised <= self.limit
+            assert sum(boot.settled + boot.reserved for boot in self.boots) <= self.limit
+
+    @invariant()
+    def no_boot_spends_more_than_its_grant(self) -> None:
+        """What a gateway believes is never more than what the books have promised it."""
+        for boot in getattr(self, "boots", []):
+            assert boot.settled + boot.reserved <= boot.granted
+            assert boot.known <= boot.granted or boot.ended
+
+    def _books(self, asking: Boot) -> ScopeBooks:
+        held = sum(max(0, boot.granted - boot.booked) for boot in self.boots if boot is not asking and not boot.closed)
+        return ScopeBooks(
+            scope="project",
+            scope_id="p",
+            period="2026-11",
+            spent_tokens=sum(boot.booked for boot in self.boots),
+            spent_nanousd=0,
+            limit_version=1,
+            limit_tokens=self.limit,
+            limit_nanousd=None,
+            ask_seq=asking.stored_seq,
+            granted_tokens=asking.granted,
+            granted_nanousd=None,
+            boot_tokens=asking.booked,
+            boot_nanousd=0,
+            held_tokens=held,
+            held_nanousd=0,
+            boot_closed=asking.closed,
+        )
+
+
+TestBudget = Budget.TestCase
+TestBudget.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

@@ -47,6 +47,12 @@ class Conflict(Problem):
     status, code = 409, "conflict"
 
 
+class PreconditionFailed(Problem):
+    """If-Match named another version than the present one."""
+
+    status, code = 412, "precondition_failed"
+
+
 class Invalid(Problem):
     """Well-formed but not acceptable; `errors` names the fields."""
 

@@ -12,7 +12,7 @@ from fastapi import Depends, FastAPI
 from accounts.domain.presence import PresenceView
 from accounts.domain.throttle import Throttle
 from accounts.inbound import errors, keys, login, organizations, projects
-from accounts.inbound.caller import identity_of
+from accounts.inbound.caller import identified
 from accounts.inbound.door import Door
 from accounts.inbound.presence_listener import PresenceListener
 from accounts.outbound.bus import Bus
@@ -102,7 +102,7 @@ def build_app(settings: Settings) -> FastAPI:
     app.include_router(health_routes(check))
     app.include_router(login.router, responses=errors.PROBLEMS)
     for guarded in (organizations.router, projects.router, keys.router):
-        app.include_router(guarded, dependencies=[Depends(identity_of)], responses=errors.PROBLEMS)
+        app.include_router(guarded, dependencies=[Depends(identified)], responses=errors.PROBLEMS)
     return app
 
 

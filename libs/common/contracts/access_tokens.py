@@ -1,6 +1,7 @@
 """Access tokens between people and services: short-lived EdDSA JWTs signed by accounts, verified offline by the others."""
 
 import time
+from typing import Literal
 
 import jwt
 import msgspec
@@ -17,14 +18,21 @@ IDENTITY_PATH = "/api/v1/auth/me"
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
-    """Who is calling a management API: a user and the roles by organization id."""
+    """Who is calling a management API: a user or a service account, and its roles by organization id.
+
+    `scopes` None = all that the roles permit, else only these permissions. `session_id` names the sign-in that the token belongs to.
+    """
 
     user_id: str
     roles: dict[str, Role] = {}
+    kind: Literal["user", "service_account"] = "user"
+    scopes: tuple[Permission, ...] | None = None
+    session_id: str | None = None
 
     def may(self, permission: Permission, organization_id: str) -> bool:
         """Whether this identity has the permission in that organization; no membership permits nothing."""
-        return permits(self.roles.get(organization_id), permission)
+        in_scope = self.scopes is None or permission in self.scopes
+        return in_scope and permits(self.roles.get(organization_id), permission)
 
 
 class InvalidToken(Exception):
@@ -41,6 +49,9 @@ def claims_of(identity: Identity, *, lifetime_seconds: int, now: float | None = 
         "iat": issued,
         "exp": issued + lifetime_seconds,
         "roles": identity.roles,
+        "kind": identity.kind,
+        **({} if identity.scopes is None else {"scopes": list(identity.scopes)}),
+        **({} if identity.session_id is None else {"sid": identity.session_id}),
     }
 
 
@@ -56,7 +67,16 @@ def verify(token: str, keys: PyJWKSet) -> Identity:
             issuer=ISSUER,
             options={"require": ["exp", "iat", "sub"]},
         )
-        return msgspec.convert({"user_id": claims["sub"], "roles": claims.get("roles", {})}, Identity)
+        return msgspec.convert(
+            {
+                "user_id": claims["sub"],
+                "roles": claims.get("roles", {}),
+                "kind": claims.get("kind", "user"),
+                "scopes": claims.get("scopes"),
+                "session_id": claims.get("sid"),
+            },
+            Identity,
+        )
     except (jwt.PyJWTError, msgspec.ValidationError) as problem:
         raise InvalidToken(type(problem).__name__) from None
 

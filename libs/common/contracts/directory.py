@@ -11,6 +11,9 @@ import msgspec
 MANIFEST_KEY = "manifest"
 
 Status = Literal["active", "suspended", "revoked"]
+OwnerKind = Literal["member", "service_account"]
+EndpointScope = Literal["chat", "completions", "embeddings", "messages", "models", "quota"]
+"""What an API key may be narrowed to: families of the gateway's endpoints."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -27,6 +30,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 NO_LIMITS = Limits()
+LIMIT_NAMES = tuple(name for name in Limits.__struct_fields__ if name != "version")
 
 
 class KeySecret(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -38,7 +42,11 @@ class KeySecret(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class KeyRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An API key, found by its lookup id. `models`/`scopes` None = all that the project may use."""
+    """An API key, found by its lookup id. `models`/`scopes`/`networks` None = all that the project may use, from everywhere.
+
+    With an `owner_kind` the key lives only while the MemberRecord of `owner_id` is active. `scopes` are names of ENDPOINT_SCOPES,
+    `networks` are CIDR blocks.
+    """
 
     key_id: str
     lookup: str
@@ -55,6 +63,8 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     owner_id: str | None = None
     limits: Limits = NO_LIMITS
     tags: dict[str, str] = {}
+    owner_kind: OwnerKind | None = None
+    networks: tuple[str, ...] | None = None
 
 
 class CachePolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,10 +75,15 @@ class CachePolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TierPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """Prompt characters from which `auto` means deep, and a tier that overrules the count; None = the gateway's default."""
+    """Prompt characters from which `auto` means deep, and a tier that overrules the count; None = the gateway's default.
+
+    `fast_models`, `deep_models`: what a tier may use in this project, by the names of the gateway's routes; None = all of the tier.
+    """
 
     deep_from_characters: int | None = None
     default_tier: Literal["fast", "deep"] | None = None
+    fast_models: tuple[str, ...] | None = None
+    deep_models: tuple[str, ...] | None = None
 
 
 DEFAULT_CACHE = CachePolicy()
@@ -76,7 +91,7 @@ DEFAULT_TIER = TierPolicy()
 
 
 class ProjectRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A project: its limits and policies."""
+    """A project: its limits and policies. `end_user_limits` hold for each value of the OpenAI field `user`."""
 
     project_id: str
     organization_id: str
@@ -91,6 +106,9 @@ class ProjectRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     cache: CachePolicy = DEFAULT_CACHE
     tier: TierPolicy = DEFAULT_TIER
     retention_days: int | None = None
+    environment: str = ""
+    end_user_limits: Limits = NO_LIMITS
+    alert_percents: tuple[int, ...] = ()
 
 
 class OrganizationRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -103,6 +121,22 @@ class OrganizationRecord(msgspec.Struct, frozen=True, kw_only=True, omit_default
     time_zone: str = "UTC"
     max_staleness_seconds: int = 300
     limits: Limits = NO_LIMITS
+    end_user_limits: Limits = NO_LIMITS
+    alert_percents: tuple[int, ...] = ()
+
+
+class MemberRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who owns keys in an organization: a member or a service account. `limits` hold over all keys of that owner.
+
+    `suspended` closes its keys until it is active again, `revoked` (left, removed, deleted) for ever.
+    """
+
+    member_id: str
+    organization_id: str
+    version: int
+    status: Status
+    kind: OwnerKind = "member"
+    limits: Limits = NO_LIMITS
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,6 +147,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     projects: int
     organizations: int
     published_at: int
+    members: int = 0
 
 
 def key_entry(lookup: str) -> str:
@@ -128,3 +163,8 @@ def project_entry(project_id: str) -> str:
 def organization_entry(organization_id: str) -> str:
     """The bucket key of an organization's record."""
     return f"organization.{organization_id}"
+
+
+def member_entry(organization_id: str, member_id: str) -> str:
+    """The bucket key of the record of a member or service account."""
+    return f"member.{organization_id}.{member_id}"

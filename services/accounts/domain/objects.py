@@ -1,6 +1,7 @@
 """Organizations, projects and keys as they stand in the database, and the directory records that announce them."""
 
 from datetime import datetime
+from typing import Any, Literal
 
 import msgspec
 
@@ -12,16 +13,20 @@ from common.contracts.directory import (
     KeyRecord,
     KeySecret,
     Limits,
+    MemberRecord,
     OrganizationRecord,
+    OwnerKind,
     ProjectRecord,
     Status,
     TierPolicy,
     key_entry,
+    member_entry,
     organization_entry,
     project_entry,
 )
+from common.contracts.roles import Role
 
-Record = KeyRecord | ProjectRecord | OrganizationRecord
+Record = KeyRecord | ProjectRecord | OrganizationRecord | MemberRecord
 
 
 class Organization(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +38,9 @@ class Organization(msgspec.Struct, frozen=True, kw_only=True):
     status: Status
     time_zone: str
     max_staleness_seconds: int
+    limits: Limits = NO_LIMITS
+    end_user_limits: Limits = NO_LIMITS
+    alert_percents: tuple[int, ...] = ()
     version: int
     created_at: datetime
     updated_at: datetime
@@ -46,7 +54,76 @@ class Organization(msgspec.Struct, frozen=True, kw_only=True):
             name=self.name,
             time_zone=self.time_zone,
             max_staleness_seconds=self.max_staleness_seconds,
+            limits=self.limits,
+            end_user_limits=self.end_user_limits,
+            alert_percents=self.alert_percents,
         )
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True):
+    """A person in an organization. `user_status` is the person's own: suspended there, all memberships are closed."""
+
+    user_id: str
+    organization_id: str
+    email: str
+    name: str
+    role: Role
+    status: Literal["active", "suspended", "ended"]
+    user_status: Literal["active", "suspended"]
+    limits: Limits = NO_LIMITS
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+    def record(self) -> MemberRecord:
+        """What the gateways know of it."""
+        return MemberRecord(
+            member_id=self.user_id,
+            organization_id=self.organization_id,
+            version=self.version,
+            status=owner_status(self.status if self.user_status == "active" or self.status == "ended" else "suspended"),
+            kind="member",
+            limits=self.limits,
+        )
+
+
+class ServiceAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """A caller of the management API, and an owner of keys, that is no person."""
+
+    id: str
+    organization_id: str
+    name: str
+    role: Role
+    status: Literal["active", "suspended", "ended"]
+    limits: Limits = NO_LIMITS
+    created_by: str
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+    def record(self) -> MemberRecord:
+        """What the gateways know of it."""
+        return MemberRecord(
+            member_id=self.id,
+            organization_id=self.organization_id,
+            version=self.version,
+            status=owner_status(self.status),
+            kind="service_account",
+            limits=self.limits,
+        )
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """A named set of limits that projects inherit."""
+
+    id: str
+    organization_id: str
+    name: str
+    limits: Limits = NO_LIMITS
+    alert_percents: tuple[int, ...] = ()
+    version: int
+    created_at: datetime
+    updated_at: datetime
 
 
 class Project(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,8 +134,13 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     slug: str
     status: Status
+    plan_id: str | None = None
+    environment: str = ""
     models: tuple[str, ...] | None
     limits: Limits = NO_LIMITS
+    limit_overrides: dict[str, Any] = {}
+    end_user_limits: Limits = NO_LIMITS
+    alert_percents: tuple[int, ...] = ()
     budget_mode: str
     on_no_grant: str
     revoked_streams: str
@@ -85,6 +167,9 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
             cache=self.cache,
             tier=self.tier,
             retention_days=self.retention_days,
+            environment=self.environment,
+            end_user_limits=self.end_user_limits,
+            alert_percents=self.alert_percents,
         )
 
 
@@ -100,9 +185,18 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     label: str
     status: Status
     secrets: tuple[KeySecret, ...]
+    owner_kind: OwnerKind | None = None
+    owner_id: str | None = None
+    scopes: tuple[str, ...] | None = None
     models: tuple[str, ...] | None
+    networks: tuple[str, ...] | None = None
+    limits: Limits = NO_LIMITS
     tags: dict[str, str]
     expires_at: datetime | None
+    last_used_at: datetime | None = None
+    rotate_days: int | None = None
+    overlap_seconds: int = 86_400
+    rotated_at: datetime | None = None
     created_by: str
     revoked_at: datetime | None
     version: int
@@ -123,9 +217,18 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
             label=self.label,  # type: ignore[arg-type] # a CHECK constraint holds the closed list
             expires_at=None if self.expires_at is None else milliseconds(self.expires_at),
             models=self.models,
-            owner_id=self.created_by,
+            scopes=self.scopes,
+            networks=self.networks,
+            limits=self.limits,
+            owner_kind=self.owner_kind,
+            owner_id=self.owner_id,
             tags=self.tags,
         )
+
+
+def owner_status(status: str) -> Status:
+    """A membership or service account that ended is revoked to the gateways."""
+    return "revoked" if status == "ended" else status  # type: ignore[return-value] # a CHECK constraint holds the closed list
 
 
 def milliseconds(moment: datetime) -> int:
@@ -142,3 +245,5 @@ def entry_of(record: Record) -> str:
             return project_entry(record.project_id)
         case OrganizationRecord():
             return organization_entry(record.organization_id)
+        case MemberRecord():
+            return member_entry(record.organization_id, record.member_id)

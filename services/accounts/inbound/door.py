@@ -4,11 +4,14 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from accounts.domain.principal import Origin, Principal
 from accounts.use_cases.context import Context
-from common.contracts.access_tokens import InvalidToken, verify
+from accounts.use_cases.identify_bearer import identify_bearer
+from common.contracts.identifiers import uuid7
 from common.problems import Unauthenticated, render
 
 LARGEST_BODY = 256 * 1024
+LONGEST_AGENT = 200
 
 
 class Door:
@@ -20,7 +23,8 @@ class Door:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             headers = Headers(scope=scope)
-            if scope["path"] not in self._public and not self._identified(scope, headers):
+            scope["state"]["caller"] = caller = await self._caller(scope, headers)
+            if caller.kind == "anonymous" and scope["path"] not in self._public:
                 await render(401, Unauthenticated.code, "Give a valid access token.")(scope, receive, send)
                 return
             if _announced(headers) > LARGEST_BODY:
@@ -29,16 +33,16 @@ class Door:
             receive = _bounded(receive)
         await self._app(scope, receive, send)
 
-    def _identified(self, scope: Scope, headers: Headers) -> bool:
+    @staticmethod
+    async def _caller(scope: Scope, headers: Headers) -> Principal:
+        client = scope.get("client")
+        origin = Origin(
+            address=client[0] if client else "", agent=headers.get("user-agent", "")[:LONGEST_AGENT], request_id=uuid7()
+        )
         scheme, _, token = headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer":
-            return False
         context: Context = scope["state"]["context"]
-        try:
-            scope["state"]["identity"] = verify(token.strip(), context.signer.keys)
-        except InvalidToken:
-            return False
-        return True
+        known = await identify_bearer(context, token.strip(), origin) if scheme.lower() == "bearer" else None
+        return known or Principal(kind="anonymous", id=None, origin=origin)
 
 
 def _announced(headers: Headers) -> int:

@@ -3,11 +3,12 @@
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, status
+from fastapi import APIRouter, Query, Response, status
 from pydantic import AfterValidator, Field
 
 from accounts.domain.objects import Key
 from accounts.inbound.caller import Caller, CurrentContext
+from accounts.inbound.versions import ExpectedVersion, tag
 from accounts.inbound.wire import UNSET, Answer, Body, Identifier, Listing, Models, Moment, Name, PageWanted, Text, listing
 from accounts.use_cases.confirm_change import ISSUED_SECONDS, REVOKED_SECONDS, confirm_change
 from accounts.use_cases.issue_key import NewKey, issue_key
@@ -114,18 +115,29 @@ async def issue(context: CurrentContext, caller: Caller, project_id: Identifier,
 
 
 @router.get("/{key_id}", summary="Show a key")
-async def show(context: CurrentContext, caller: Caller, project_id: Identifier, key_id: Identifier) -> KeyAnswer:
+async def show(
+    context: CurrentContext, caller: Caller, response: Response, project_id: Identifier, key_id: Identifier
+) -> KeyAnswer:
     """Without its secret, which is not known."""
-    return KeyAnswer.model_validate(await show_key(context, caller, str(project_id), str(key_id)))
+    key = await show_key(context, caller, str(project_id), str(key_id))
+    tag(response, key.version)
+    return KeyAnswer.model_validate(key)
 
 
 @router.patch("/{key_id}", summary="Change a key")
 async def change(
-    context: CurrentContext, caller: Caller, project_id: Identifier, key_id: Identifier, body: KeyChanges
+    context: CurrentContext,
+    caller: Caller,
+    response: Response,
+    project_id: Identifier,
+    key_id: Identifier,
+    body: KeyChanges,
+    expected: ExpectedVersion,
 ) -> ChangedKeyAnswer:
     """A revoked key can no longer be changed."""
     changes = body.model_dump(exclude_unset=True)
-    key = await update_key(context, caller, str(project_id), str(key_id), changes)
+    key = await update_key(context, caller, str(project_id), str(key_id), changes, expected)
+    tag(response, key.version)
     return await _changed(context, key, ISSUED_SECONDS)
 
 

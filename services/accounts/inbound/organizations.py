@@ -3,10 +3,11 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, status
+from fastapi import APIRouter, Response, status
 from pydantic import Field
 
 from accounts.inbound.caller import Caller, CurrentContext
+from accounts.inbound.versions import ExpectedVersion, tag
 from accounts.inbound.wire import UNSET, Answer, Body, Identifier, Listing, Name, PageWanted, Slug, ZoneName, listing
 from accounts.use_cases.create_organization import create_organization
 from accounts.use_cases.list_organizations import list_organizations
@@ -64,15 +65,24 @@ async def create(context: CurrentContext, caller: Caller, body: NewOrganizationB
 
 
 @router.get("/{organization_id}", summary="Show an organization")
-async def show(context: CurrentContext, caller: Caller, organization_id: Identifier) -> OrganizationAnswer:
+async def show(context: CurrentContext, caller: Caller, response: Response, organization_id: Identifier) -> OrganizationAnswer:
     """Somebody else's organization is answered like one that does not exist."""
-    return OrganizationAnswer.model_validate(await show_organization(context, caller, str(organization_id)))
+    organization = await show_organization(context, caller, str(organization_id))
+    tag(response, organization.version)
+    return OrganizationAnswer.model_validate(organization)
 
 
 @router.patch("/{organization_id}", summary="Change an organization")
 async def change(
-    context: CurrentContext, caller: Caller, organization_id: Identifier, body: OrganizationChanges
+    context: CurrentContext,
+    caller: Caller,
+    response: Response,
+    organization_id: Identifier,
+    body: OrganizationChanges,
+    expected: ExpectedVersion,
 ) -> OrganizationAnswer:
     """Suspending an organization closes its keys at the gateways."""
     changes = body.model_dump(exclude_unset=True)
-    return OrganizationAnswer.model_validate(await update_organization(context, caller, str(organization_id), changes))
+    organization = await update_organization(context, caller, str(organization_id), changes, expected)
+    tag(response, organization.version)
+    return OrganizationAnswer.model_validate(organization)

@@ -3,10 +3,11 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, status
+from fastapi import APIRouter, Query, Response, status
 from pydantic import Field
 
 from accounts.inbound.caller import Caller, CurrentContext
+from accounts.inbound.versions import ExpectedVersion, tag
 from accounts.inbound.wire import (
     LARGEST,
     UNSET,
@@ -162,13 +163,24 @@ async def create(context: CurrentContext, caller: Caller, organization_id: Ident
 
 
 @router.get("/projects/{project_id}", summary="Show a project")
-async def show(context: CurrentContext, caller: Caller, project_id: Identifier) -> ProjectAnswer:
+async def show(context: CurrentContext, caller: Caller, response: Response, project_id: Identifier) -> ProjectAnswer:
     """Somebody else's project is answered like one that does not exist."""
-    return ProjectAnswer.model_validate(await show_project(context, caller, str(project_id)))
+    project = await show_project(context, caller, str(project_id))
+    tag(response, project.version)
+    return ProjectAnswer.model_validate(project)
 
 
 @router.patch("/projects/{project_id}", summary="Change a project")
-async def change(context: CurrentContext, caller: Caller, project_id: Identifier, body: ProjectChanges) -> ProjectAnswer:
+async def change(
+    context: CurrentContext,
+    caller: Caller,
+    response: Response,
+    project_id: Identifier,
+    body: ProjectChanges,
+    expected: ExpectedVersion,
+) -> ProjectAnswer:
     """A change of a limit raises `limits.version`; what was spent in the period stays spent."""
     changes = body.model_dump(exclude_unset=True)
-    return ProjectAnswer.model_validate(await update_project(context, caller, str(project_id), changes))
+    project = await update_project(context, caller, str(project_id), changes, expected)
+    tag(response, project.version)
+    return ProjectAnswer.model_validate(project)

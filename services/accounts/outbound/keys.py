@@ -8,12 +8,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from accounts.domain.objects import Key
 from accounts.domain.page import Page, PageAsk
+from accounts.outbound.limit_columns import joined
 from accounts.outbound.paging import page_of
 from accounts.outbound.tables import api_keys
 
 
 def _key(row: RowMapping) -> Key:
-    return msgspec.convert(row, Key)
+    return msgspec.convert(joined(row), Key)
 
 
 async def add_key(connection: AsyncConnection, **values: Any) -> Key:

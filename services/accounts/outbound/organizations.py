@@ -8,12 +8,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from accounts.domain.objects import Organization
 from accounts.domain.page import Page, PageAsk
+from accounts.outbound.limit_columns import joined
 from accounts.outbound.paging import page_of
 from accounts.outbound.tables import memberships, organizations
 
 
 def _organization(row: RowMapping) -> Organization:
-    return msgspec.convert(row, Organization)
+    return msgspec.convert(joined(row), Organization)
 
 
 async def add_organization(connection: AsyncConnection, **values: Any) -> Organization:
@@ -28,9 +29,10 @@ async def slug_is_taken(connection: AsyncConnection, slug: str) -> bool:
     return found.one_or_none() is not None
 
 
-async def find_organization(connection: AsyncConnection, organization_id: str) -> Organization | None:
-    """The organization, or None."""
-    found = await connection.execute(select(organizations).where(organizations.c.id == organization_id))
+async def find_organization(connection: AsyncConnection, organization_id: str, *, locked: bool = False) -> Organization | None:
+    """The organization, or None; `locked` keeps it unchanged until the end of the transaction."""
+    query = select(organizations).where(organizations.c.id == organization_id)
+    found = await connection.execute(query.with_for_update() if locked else query)
     row = found.mappings().one_or_none()
     return None if row is None else _organization(row)
 
@@ -38,7 +40,9 @@ async def find_organization(connection: AsyncConnection, organization_id: str) -
 async def organizations_of(connection: AsyncConnection, user_id: str, ask: PageAsk) -> Page[Organization]:
     """The organizations that a user is a member of."""
     query: Select[Any] = select(organizations).where(
-        organizations.c.id.in_(select(memberships.c.organization_id).where(memberships.c.user_id == user_id))
+        organizations.c.id.in_(
+            select(memberships.c.organization_id).where(memberships.c.user_id == user_id, memberships.c.status == "active")
+        )
     )
     return await page_of(connection, query, organizations.c.id, ask, _organization)
 

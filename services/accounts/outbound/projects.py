@@ -8,14 +8,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from accounts.domain.objects import Project
 from accounts.domain.page import Page, PageAsk
+from accounts.outbound.limit_columns import joined
 from accounts.outbound.paging import page_of
 from accounts.outbound.tables import projects
 
 
 def _project(row: RowMapping) -> Project:
-    values = {str(name): value for name, value in row.items()}
-    values["limits"] = {**values["limits"], "version": values.pop("limits_version")}
-    return msgspec.convert(values, Project)
+    return msgspec.convert(joined(row), Project)
 
 
 async def add_project(connection: AsyncConnection, **values: Any) -> Project:

@@ -4,20 +4,21 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from accounts.domain.objects import Organization
+from accounts.domain.principal import Principal
 from accounts.domain.slugs import alternatives, slug_of
+from accounts.outbound.audit import note
+from accounts.outbound.members import add_member
 from accounts.outbound.organizations import add_organization, slug_is_taken
 from accounts.outbound.outbox import announce
-from accounts.outbound.users import add_membership
 from accounts.use_cases.authorize_caller import authorize_user
 from accounts.use_cases.context import Context
-from common.contracts.access_tokens import Identity
 from common.contracts.identifiers import uuid7
 from common.problems import Conflict
 
 
 async def create_organization(
     context: Context,
-    identity: Identity,
+    caller: Principal,
     *,
     name: str,
     slug: str | None = None,
@@ -27,7 +28,7 @@ async def create_organization(
     """The new organization. Raises Conflict when a slug was asked for that is taken."""
     try:
         async with context.engine.begin() as connection:
-            await authorize_user(connection, identity)
+            await authorize_user(connection, caller)
             organization = await add_organization(
                 connection,
                 id=uuid7(),
@@ -36,8 +37,12 @@ async def create_organization(
                 time_zone=time_zone,
                 max_staleness_seconds=max_staleness_seconds,
             )
-            await add_membership(connection, identity.user_id, organization.id, "owner")
+            member = await add_member(connection, caller.subject, organization.id, "owner")
             await announce(connection, organization.record())
+            await announce(connection, member.record())
+            await note(
+                connection, caller, "organization.created", organization.id, organization_id=organization.id, after=organization
+            )
     except IntegrityError:
         raise Conflict("An organization with this slug exists.", field="slug") from None
     return organization

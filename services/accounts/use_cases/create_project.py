@@ -7,12 +7,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from accounts.domain.objects import Project
+from accounts.domain.principal import Principal
 from accounts.domain.slugs import alternatives, slug_of
+from accounts.outbound.audit import note
 from accounts.outbound.outbox import announce
 from accounts.outbound.projects import add_project, slug_is_taken
 from accounts.use_cases.authorize_caller import authorize
 from accounts.use_cases.context import Context
-from common.contracts.access_tokens import Identity
 from common.contracts.directory import DEFAULT_CACHE, DEFAULT_TIER, CachePolicy, TierPolicy
 from common.contracts.identifiers import uuid7
 from common.problems import Conflict
@@ -34,11 +35,11 @@ class NewProject:
     retention_days: int | None = None
 
 
-async def create_project(context: Context, identity: Identity, organization_id: str, new: NewProject) -> Project:
+async def create_project(context: Context, caller: Principal, organization_id: str, new: NewProject) -> Project:
     """Raises NotFound, Forbidden, and Conflict when a slug was asked for that is taken."""
     try:
         async with context.engine.begin() as connection:
-            await authorize(connection, identity, "projects.manage", organization_id)
+            await authorize(connection, caller, "projects.manage", organization_id)
             project = await add_project(
                 connection,
                 id=uuid7(),
@@ -56,6 +57,7 @@ async def create_project(context: Context, identity: Identity, organization_id: 
                 retention_days=new.retention_days,
             )
             await announce(connection, project.record())
+            await note(connection, caller, "project.created", project.id, organization_id=organization_id, after=project)
     except IntegrityError:
         raise Conflict("A project of this organization has this slug.", field="slug") from None
     return project

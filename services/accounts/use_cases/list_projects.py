@@ -2,16 +2,16 @@
 
 from accounts.domain.objects import Project
 from accounts.domain.page import Page, PageAsk
+from accounts.domain.principal import Principal
 from accounts.outbound.projects import projects_of
 from accounts.use_cases.authorize_caller import authorize
 from accounts.use_cases.context import Context
-from common.contracts.access_tokens import Identity
 
 
 async def list_projects(
-    context: Context, identity: Identity, organization_id: str, ask: PageAsk, status: str | None = None
+    context: Context, caller: Principal, organization_id: str, ask: PageAsk, status: str | None = None
 ) -> Page[Project]:
     """One page, oldest first, all or those with a status. Raises NotFound, Forbidden."""
     async with context.engine.begin() as connection:
-        await authorize(connection, identity, "projects.read", organization_id)
+        await authorize(connection, caller, "projects.read", organization_id)
         return await projects_of(connection, organization_id, ask, status)

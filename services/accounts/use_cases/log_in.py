@@ -2,8 +2,9 @@
 
 import time
 
+from accounts.outbound.members import roles_of
 from accounts.outbound.metrics import LOGINS
-from accounts.outbound.users import credentials_of, roles_of
+from accounts.outbound.users import credentials_of
 from accounts.use_cases.context import Context
 from common.contracts.access_tokens import Identity
 from common.problems import TooManyRequests, Unauthenticated

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from accounts.domain.page import PageAsk
+from accounts.domain.principal import Principal
 from accounts.outbound.keys import keys_of
 from accounts.outbound.organizations import organizations_of
 from accounts.outbound.projects import projects_of
@@ -12,7 +13,6 @@ from accounts.use_cases.create_organization import create_organization
 from accounts.use_cases.create_project import NewProject, create_project
 from accounts.use_cases.create_user import create_user
 from accounts.use_cases.issue_key import NewKey, issue_key
-from common.contracts.access_tokens import Identity
 
 EVERYTHING = PageAsk(limit=10_000)
 
@@ -43,12 +43,12 @@ class Seeded:
 async def seed_demo(context: Context, demo: Demo) -> Seeded:
     """Find or make each of them, through the same use cases as everybody. Existing passwords and limits stay."""
     user_id = await _user(context, demo)
-    identity = Identity(user_id=user_id)
-    organization_id = await _organization(context, identity, demo)
-    project_id = await _project(context, identity, organization_id, demo)
+    caller = Principal(kind="user", id=user_id, name=demo.email)
+    organization_id = await _organization(context, caller, demo)
+    project_id = await _project(context, caller, organization_id, demo)
     async with context.engine.begin() as connection:
         has_key = bool((await keys_of(connection, project_id, PageAsk(limit=1), "active")).data)
-    api_key = None if has_key else (await issue_key(context, identity, project_id, NewKey(name="Demo")))[1]
+    api_key = None if has_key else (await issue_key(context, caller, project_id, NewKey(name="Demo")))[1]
     return Seeded(
         created=api_key is not None,
         api_key=api_key,
@@ -65,20 +65,20 @@ async def _user(context: Context, demo: Demo) -> str:
     return known.user_id if known else await create_user(context, email=demo.email, password=demo.password)
 
 
-async def _organization(context: Context, identity: Identity, demo: Demo) -> str:
+async def _organization(context: Context, caller: Principal, demo: Demo) -> str:
     async with context.engine.begin() as connection:
-        mine = await organizations_of(connection, identity.user_id, EVERYTHING)
+        mine = await organizations_of(connection, caller.subject, EVERYTHING)
     for organization in mine.data:
         if organization.name == demo.organization:
             return organization.id
-    return (await create_organization(context, identity, name=demo.organization)).id
+    return (await create_organization(context, caller, name=demo.organization)).id
 
 
-async def _project(context: Context, identity: Identity, organization_id: str, demo: Demo) -> str:
+async def _project(context: Context, caller: Principal, organization_id: str, demo: Demo) -> str:
     async with context.engine.begin() as connection:
         existing = await projects_of(connection, organization_id, EVERYTHING, None)
     for project in existing.data:
         if project.name == demo.project:
             return project.id
     new = NewProject(name=demo.project, limits=demo.limits)
-    return (await create_project(context, identity, organization_id, new)).id
+    return (await create_project(context, caller, organization_id, new)).id

@@ -1,12 +1,12 @@
 """Show one key, without its secret: nobody has that any more."""
 
 from accounts.domain.objects import Key
+from accounts.domain.principal import Principal
 from accounts.use_cases.authorize_caller import key_for
 from accounts.use_cases.context import Context
-from common.contracts.access_tokens import Identity
 
 
-async def show_key(context: Context, identity: Identity, project_id: str, key_id: str) -> Key:
+async def show_key(context: Context, caller: Principal, project_id: str, key_id: str) -> Key:
     """Raises NotFound, Forbidden."""
     async with context.engine.begin() as connection:
-        return await key_for(connection, identity, "keys.read", project_id, key_id)
+        return await key_for(connection, caller, project_id, key_id)

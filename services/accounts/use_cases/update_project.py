@@ -5,28 +5,42 @@ from typing import Any
 import msgspec
 from sqlalchemy.exc import IntegrityError
 
+from accounts.domain.audit import status_action
 from accounts.domain.objects import Project
+from accounts.domain.principal import Principal
+from accounts.outbound.audit import note
 from accounts.outbound.outbox import announce
 from accounts.outbound.projects import change_project
-from accounts.use_cases.authorize_caller import project_for
+from accounts.use_cases.authorize_caller import project_for, require_version
 from accounts.use_cases.context import Context
-from common.contracts.access_tokens import Identity
 from common.contracts.directory import Limits
 from common.problems import Conflict
 
 MERGED = ("limits", "cache", "tier")
 
 
-async def update_project(context: Context, identity: Identity, project_id: str, changes: dict[str, Any]) -> Project:
-    """Apply the given fields, leave the others; also within limits, cache and tier. Raises NotFound, Forbidden, Conflict.
+async def update_project(
+    context: Context,
+    caller: Principal,
+    project_id: str,
+    changes: dict[str, Any],
+    expected: int | None = None,
+) -> Project:
+    """Apply the given fields, leave the others; also within limits, cache and tier. Raises NotFound, Forbidden,
+    Conflict, PreconditionFailed.
 
     A change of any limit raises the limits' own version: budgets then give nothing out on the older one.
     """
     try:
         async with context.engine.begin() as connection:
-            project = await project_for(connection, identity, "projects.manage", project_id, locked=True)
-            project = await change_project(connection, project_id, **_values(project, changes))
+            project = await project_for(connection, caller, "projects.manage", project_id, locked=True)
+            require_version(project.version, expected)
+            before, project = project, await change_project(connection, project_id, **_values(project, changes))
             await announce(connection, project.record())
+            action = status_action("project", before.status, project.status)
+            await note(
+                connection, caller, action, project_id, organization_id=project.organization_id, before=before, after=project
+            )
     except IntegrityError:
         raise Conflict("A project of this organization has this slug.", field="slug") from None
     return project

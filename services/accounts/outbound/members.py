@@ -1,0 +1,93 @@
+"""Memberships in SQL. One that ended stays as a row; joining again takes it up with a higher version."""
+
+from typing import Any
+
+import msgspec
+from sqlalchemy import RowMapping, Select, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from accounts.domain.objects import Member
+from accounts.outbound.limit_columns import joined
+from accounts.outbound.tables import memberships, users
+from common.contracts.roles import Role
+
+
+def _query() -> Select[Any]:
+    return select(memberships, users.c.email, users.c.name, users.c.status.label("user_status")).join(
+        users, users.c.id == memberships.c.user_id
+    )
+
+
+def _member(row: RowMapping) -> Member:
+    return msgspec.convert(joined(row), Member)
+
+
+async def add_member(connection: AsyncConnection, user_id: str, organization_id: str, role: Role) -> Member:
+    """Make a user an active member; one whose membership ended is one again. Limits of before stay."""
+    new = insert(memberships).values(user_id=user_id, organization_id=organization_id, role=role)
+    await connection.execute(
+        new.on_conflict_do_update(
+            index_elements=["user_id", "organization_id"],
+            set_={"role": role, "status": "active", "version": memberships.c.version + 1, "updated_at": func.now()},
+        )
+    )
+    return await _present(connection, organization_id, user_id)
+
+
+async def _present(connection: AsyncConnection, organization_id: str, user_id: str) -> Member:
+    found = await connection.execute(
+        _query().where(memberships.c.organization_id == organization_id, memberships.c.user_id == user_id)
+    )
+    return _member(found.mappings().one())
+
+
+async def find_member(connection: AsyncConnection, organization_id: str, user_id: str, *, locked: bool = False) -> Member | None:
+    """The membership, also one that is suspended or ended; `locked` keeps it unchanged until the end of the transaction."""
+    query = _query().where(memberships.c.organization_id == organization_id, memberships.c.user_id == user_id)
+    found = await connection.execute(query.with_for_update(of=memberships) if locked else query)
+    row = found.mappings().one_or_none()
+    return None if row is None else _member(row)
+
+
+async def change_member(connection: AsyncConnection, organization_id: str, user_id: str, **values: Any) -> Member:
+    """Change fields and raise the version."""
+    await connection.execute(
+        update(memberships)
+        .where(memberships.c.organization_id == organization_id, memberships.c.user_id == user_id)
+        .values(**values, version=memberships.c.version + 1, updated_at=func.now())
+    )
+    return await _present(connection, organization_id, user_id)
+
+
+async def role_of(connection: AsyncConnection, user_id: str, organization_id: str) -> Role | None:
+    """The role of an active user with an active membership in an organization, None for strangers."""
+    found = await connection.execute(
+        select(memberships.c.role)
+        .join(users, users.c.id == memberships.c.user_id)
+        .where(
+            memberships.c.user_id == user_id,
+            memberships.c.organization_id == organization_id,
+            memberships.c.status == "active",
+            users.c.status == "active",
+        )
+    )
+    role: Role | None = found.scalar_one_or_none()
+    return role
+
+
+async def roles_of(connection: AsyncConnection, user_id: str) -> dict[str, Role]:
+    """All roles of a user, by organization."""
+    found = await connection.execute(
+        select(memberships.c.organization_id, memberships.c.role).where(
+            memberships.c.user_id == user_id, memberships.c.status == "active"
+        )
+    )
+    return {row.organization_id: row.role for row in found}
+
+
+async def members_after(connection: AsyncConnection, last: tuple[str, str], limit: int) -> list[Member]:
+    """The next chunk of all memberships by organization and user, for re-publishing."""
+    place = (memberships.c.organization_id, memberships.c.user_id)
+    found = await connection.execute(_query().where(func.row(*place) > func.row(*last)).order_by(*place).limit(limit))
+    return [_member(row) for row in found.mappings()]

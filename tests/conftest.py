@@ -5,12 +5,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from devstack.servers.nats import NatsServer
 from devstack.servers.postgres import PostgresServer
 from devstack.servers.valkey import ValkeyServer
 from tests.servers import fixtures
 from tests.servers.choice import choose
+
+# How long an example takes says something about the machine and nothing about us.
+settings.register_profile("codexflow", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("codexflow")
 
 
 def pytest_report_header() -> str:

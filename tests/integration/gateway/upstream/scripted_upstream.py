@@ -5,7 +5,14 @@ import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from gateway.outbound.upstream.client import Timeouts
 from gateway.outbound.upstream.target import Target
+
+PATIENT = Timeouts(connect=30, first_byte=60, idle=60, total=120)
+"""Deadlines that no test is to reach, so long that a stalled machine does not reach them either."""
+
+SEEN_SECONDS = 15.0
+"""For what happens at once; shorter than the deadlines above, which would make it happen too."""
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -63,7 +70,7 @@ Script = Callable[[Wire], Awaitable[None]]
 
 @dataclass
 class Upstream:
-    """Counts what it sees; a script that returns closes its connection."""
+    """Counts what it sees; a script that returns closes its connection. `closed`: those that are closed on this side."""
 
     script: Script
     scheme: str = "http"
@@ -73,6 +80,7 @@ class Upstream:
     open_now: int = 0
     open_at_most: int = 0
     requests: list[Request] = field(default_factory=list)
+    closed: int = 0
     closed_by_client: asyncio.Event = field(default_factory=asyncio.Event)
     faults: list[BaseException] = field(default_factory=list)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -87,13 +95,17 @@ class Upstream:
         host = host or (f"[{self.host}]" if ":" in self.host else self.host)
         return Target(f"{self.scheme}://{host}:{self.port}/v1/chat/completions?a=b", headers or {}, **options)
 
+    async def see_it_close(self) -> None:
+        """Returns when a client has closed a connection; raises TimeoutError."""
+        await asyncio.wait_for(self.closed_by_client.wait(), SEEN_SECONDS)
+
     async def stop(self) -> None:
         assert self.server is not None
         self.server.close()
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
-        await asyncio.wait_for(self.server.wait_closed(), 5)
+        await asyncio.wait_for(self.server.wait_closed(), SEEN_SECONDS)
         assert self.faults == []
 
     def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -107,7 +119,7 @@ class Upstream:
         try:
             await self.script(wire)
         except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # the client went away: scripts that care look at closed_by_client
+            self.closed_by_client.set()  # before it was told everything, or while it was expected to ask
         except Exception as fault:  # noqa: BLE001 - shown by stop()
             self.faults.append(fault)
         finally:
@@ -115,11 +127,12 @@ class Upstream:
             wire.writer.close()
             wire.reader.feed_eof()
             await self._closed(wire.writer)
+            self.closed += 1
 
     @staticmethod
     async def _closed(writer: asyncio.StreamWriter) -> None:
         try:
-            await asyncio.wait_for(writer.wait_closed(), 2)
+            await asyncio.wait_for(writer.wait_closed(), SEEN_SECONDS)
         except (ConnectionError, TimeoutError, ssl.SSLError):
             writer.transport.abort()
 
@@ -147,8 +160,14 @@ def once(*pieces: bytes, pause: float = 0.0, hold: bool = False) -> Script:
     return script
 
 
-async def eventually(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+async def eventually(condition: Callable[[], bool], seconds: float = SEEN_SECONDS) -> None:
     """Waits until the condition holds; fails after `seconds`."""
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.01)
+
+
+async def let_the_loop_look() -> None:
+    """Returns when the event loop has handled what had arrived before: between two timers it looks at its sockets."""
+    for _ in range(3):
+        await asyncio.sleep(0.01)

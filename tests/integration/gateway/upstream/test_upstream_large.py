@@ -5,13 +5,13 @@ import hashlib
 import random
 
 import pytest
-from scripted_upstream import CHUNKED, OK, Wire, eventually
+from scripted_upstream import CHUNKED, OK, PATIENT, Wire, eventually
+from tests.undisturbed import undisturbed
 
 from gateway.outbound.upstream.client import Timeouts
 from gateway.outbound.upstream.connection import READ_AHEAD
 from gateway.outbound.upstream.errors import FailureKind, UpstreamError
 
-PATIENT = Timeouts(connect=5, first_byte=20, idle=20, total=60)
 MIB = 1024 * 1024
 TEN_MIB = random.Random(7).randbytes(10 * MIB)
 
@@ -48,9 +48,10 @@ async def test_upload_to_a_slow_reader(own_client, serve):
     client = own_client()
     task = asyncio.create_task(client.send(upstream.target(), [], TEN_MIB * 3, PATIENT))
     await eventually(lambda: len(upstream.requests) == 1)
-    await asyncio.sleep(0.2)
     connection = next(iter(next(iter(client._pools.values()))._open))
-    assert 0 < connection._transport.get_write_buffer_size() <= 512 * 1024
+    await eventually(lambda: connection._transport.get_write_buffer_size() > 0)
+    await asyncio.sleep(0.2)
+    assert connection._transport.get_write_buffer_size() <= 512 * 1024
     go_on.set()
     assert (await task).status == 200
     assert upstream.requests[0].body == TEN_MIB * 3
@@ -58,26 +59,30 @@ async def test_upload_to_a_slow_reader(own_client, serve):
 
 async def test_consumer_that_does_not_fetch(client, serve):
     """An upstream faster than the consumer is held back, without running into the idle deadline, and nothing is lost."""
-    said = 0
     piece = TEN_MIB[:MIB]
 
-    async def script(wire: Wire) -> None:
-        nonlocal said
-        await wire.request()
-        await wire.say(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % (64 * MIB))
-        for _ in range(64):
-            await wire.say(piece)
-            said += MIB
-        await wire.until_closed()
+    async def exchange() -> None:
+        said = 0
 
-    upstream = await serve(script)
-    answer = await client.stream(upstream.target(), [], b"{}", Timeouts(idle=0.3))
-    await asyncio.sleep(1)
-    assert said < 32 * MIB  # what the kernel's own buffers take is not ours to bound
-    digest = hashlib.sha256()
-    while chunk := await answer.next_chunk():
-        digest.update(chunk)
-    assert digest.digest() == hashlib.sha256(piece * 64).digest()
+        async def script(wire: Wire) -> None:
+            nonlocal said
+            await wire.request()
+            await wire.say(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % (64 * MIB))
+            for _ in range(64):
+                await wire.say(piece)
+                said += MIB
+            await wire.until_closed()
+
+        upstream = await serve(script)
+        answer = await client.stream(upstream.target(), [], b"{}", Timeouts(idle=0.3))
+        await asyncio.sleep(1)
+        assert said < 32 * MIB  # what the kernel's own buffers take is not ours to bound
+        digest = hashlib.sha256()
+        while chunk := await answer.next_chunk():
+            digest.update(chunk)
+        assert digest.digest() == hashlib.sha256(piece * 64).digest()
+
+    await undisturbed(exchange, UpstreamError)
 
 
 async def test_unfetched_bytes_are_bounded(own_client, serve):

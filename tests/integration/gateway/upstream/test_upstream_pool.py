@@ -5,12 +5,12 @@ import socket
 import time
 
 import pytest
-from scripted_upstream import CHUNKED, OK, Wire, always, eventually, once
+from scripted_upstream import CHUNKED, OK, PATIENT, SEEN_SECONDS, Wire, always, eventually, let_the_loop_look, once
+from tests.undisturbed import undisturbed
 
 from gateway.outbound.upstream.client import Timeouts
 from gateway.outbound.upstream.errors import FailureKind, UpstreamError
 
-PATIENT = Timeouts(connect=5, first_byte=5, idle=5, total=10)
 BODY = b'{"model":"m"}'
 
 
@@ -82,7 +82,7 @@ async def test_waiting_for_a_connection_is_bounded_in_number(make_client, serve)
     with pytest.raises(UpstreamError) as caught:
         await client.send(upstream.target(), [], BODY, PATIENT)
     assert (caught.value.kind, caught.value.sent) == (FailureKind.POOL_FULL, False)
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < PATIENT.connect / 2, "it waited for its turn"
     release.set()
     assert [answer.status for answer in await asyncio.gather(*tasks)] == [200, 200]
     assert upstream.connections == 1
@@ -122,7 +122,7 @@ async def test_cancelled_while_connecting(make_client, serve):
         await asyncio.gather(task, return_exceptions=True)
     await eventually(lambda: client.stats().busy == 0)
     assert (await client.send(upstream.target(), [], BODY, PATIENT)).status == 200
-    await asyncio.wait_for(client.aclose(), 1)
+    await asyncio.wait_for(client.aclose(), SEEN_SECONDS)
     await eventually(lambda: upstream.open_now == 0)
 
 
@@ -134,7 +134,7 @@ async def test_failed_connections_leave_no_hole(make_client, serve):
     client = make_client(connections=2)
     for _ in range(5):
         with pytest.raises(UpstreamError) as caught:
-            await client.send(target, [], BODY, Timeouts(connect=1))
+            await client.send(target, [], BODY, PATIENT)
         assert caught.value.kind == FailureKind.CONNECT_FAILED
     assert client.stats().busy == 0
 
@@ -142,20 +142,30 @@ async def test_failed_connections_leave_no_hole(make_client, serve):
 async def test_server_closes_a_resting_connection(client, serve):
     """A connection the server closed while it rested is not used for the next request."""
     upstream = await serve(once(OK))
-    for _ in range(3):
+    for number in range(1, 4):
         assert (await client.send(upstream.target(), [], BODY, PATIENT)).status == 200
-        await asyncio.sleep(0.1)
+        await eventually(lambda closed=number: upstream.closed == closed)
+        await let_the_loop_look()
     assert upstream.connections == 3
 
 
 async def test_close_not_yet_noticed_by_the_loop(own_client, serve):
     """A resting connection that was closed while the loop was busy is recognised before it is used (own client)."""
-    upstream = await serve(once(OK, pause=0.02))
+    close = asyncio.Event()
+
+    async def script(wire: Wire) -> None:
+        await wire.request()
+        await wire.say(OK)
+        await close.wait()
+
+    upstream = await serve(script)
     client = own_client()
     await client.send(upstream.target(), [], BODY, PATIENT)
     pool = next(iter(client._pools.values()))
     pool._resting[0]._transport.pause_reading()  # stands for a loop that has no time to look
-    await asyncio.sleep(0.2)
+    close.set()
+    await eventually(lambda: upstream.closed == 1)
+    await asyncio.sleep(0.02)  # longer than a connection is trusted without a look
     assert client.stats().idle == 1
     assert (await client.send(upstream.target(), [], BODY, PATIENT)).status == 200
     assert upstream.connections == 2
@@ -177,7 +187,7 @@ async def test_bytes_on_a_resting_connection(own_client, serve):
     upstream = await serve(once(OK, b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil", pause=0.1, hold=True))
     for _ in range(2):
         assert (await client.send(upstream.target(), [], BODY, PATIENT)).body == b"{}"
-        await asyncio.sleep(0.3)
+        await eventually(lambda: client.stats().open == 0)
     assert upstream.connections == 2
 
 
@@ -220,11 +230,15 @@ async def test_resting_connections_expire(own_client, serve):
         await wire.say(OK)
         await wire.until_closed()
 
-    upstream = await serve(script)
     client = own_client(idle_seconds=0.2)
-    await client.send(upstream.target(), [], BODY, PATIENT)
-    assert (client.stats().open, client.stats().idle) == (1, 1)
-    await asyncio.wait_for(upstream.closed_by_client.wait(), 2)
+
+    async def rest() -> None:
+        upstream = await serve(script)
+        await client.send(upstream.target(), [], BODY, PATIENT)
+        assert (client.stats().open, client.stats().idle) == (1, 1)
+        await upstream.see_it_close()
+
+    await undisturbed(rest)
     await eventually(lambda: client.stats().open == 0)
 
 

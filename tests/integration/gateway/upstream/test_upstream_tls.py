@@ -12,12 +12,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from scripted_upstream import CHUNKED, OK, always, once
+from scripted_upstream import CHUNKED, OK, PATIENT, always, once
 
-from gateway.outbound.upstream.client import Timeouts
 from gateway.outbound.upstream.errors import FailureKind, UpstreamError
 
-PATIENT = Timeouts(connect=5, first_byte=5, idle=5, total=10)
 Signed = tuple[x509.Certificate, ec.EllipticCurvePrivateKey]
 
 

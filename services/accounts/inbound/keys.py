@@ -9,7 +9,20 @@ from pydantic import AfterValidator, Field
 from accounts.domain.objects import Key
 from accounts.inbound.caller import Caller, CurrentContext
 from accounts.inbound.versions import ExpectedVersion, tag
-from accounts.inbound.wire import UNSET, Answer, Body, Identifier, Listing, Models, Moment, Name, PageWanted, Text, listing
+from accounts.inbound.wire import (
+    UNSET,
+    Answer,
+    Body,
+    EffectiveAnswer,
+    Identifier,
+    Listing,
+    Models,
+    Moment,
+    Name,
+    PageWanted,
+    Text,
+    listing,
+)
 from accounts.use_cases.confirm_change import ISSUED_SECONDS, REVOKED_SECONDS, confirm_change
 from accounts.use_cases.issue_key import NewKey, issue_key
 from accounts.use_cases.list_keys import list_keys
@@ -70,15 +83,6 @@ class KeyAnswer(Answer):
     updated_at: datetime
     revoked_at: datetime | None
     version: int
-
-
-class EffectiveAnswer(Answer):
-    """Where a change has been applied by now."""
-
-    gateways: int = Field(description="Gateways alive")
-    acknowledged: int = Field(description="Those of them that have applied the change")
-    milliseconds: int
-    pending: bool = Field(description="It will arrive, but has not been seen everywhere yet")
 
 
 class ChangedKeyAnswer(KeyAnswer):

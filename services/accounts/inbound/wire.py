@@ -82,6 +82,15 @@ class Answer(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
 
+class EffectiveAnswer(Answer):
+    """Where a change has been applied by now."""
+
+    gateways: int = Field(description="Gateways alive")
+    acknowledged: int = Field(description="Those of them that have applied the change")
+    milliseconds: int
+    pending: bool = Field(description="It will arrive, but has not been seen everywhere yet")
+
+
 Item = TypeVar("Item")
 
 

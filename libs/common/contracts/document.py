@@ -17,6 +17,7 @@ SHAPES: dict[str, tuple[type[msgspec.Struct], ...]] = {
         directory.KeyRecord,
         directory.ProjectRecord,
         directory.OrganizationRecord,
+        directory.MemberRecord,
         directory.Manifest,
         directory.KeySecret,
         directory.Limits,

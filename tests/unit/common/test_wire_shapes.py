@@ -17,6 +17,7 @@ SHAPES: dict[str, type[msgspec.Struct]] = {
     "key": directory.KeyRecord,
     "project": directory.ProjectRecord,
     "organization": directory.OrganizationRecord,
+    "member": directory.MemberRecord,
     "manifest": directory.Manifest,
     "grant_ask": grants.GrantAsk,
     "grant_answer": grants.GrantAnswer,

@@ -9,7 +9,7 @@ compile() {
   "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
     --no-emit-index-url --no-emit-find-links --output-file "requirements/$out.txt" "$@"
 }
-for service in gateway accounts usage; do compile "$service" --extra "$service" pyproject.toml "$@"; done
-compile stack --extra gateway --extra accounts --extra usage --extra devstack pyproject.toml "$@"
-compile dev --extra gateway --extra accounts --extra usage --extra devstack --extra dev pyproject.toml "$@"
+for part in gateway accounts usage cli; do compile "$part" --extra "$part" pyproject.toml "$@"; done
+compile stack --extra gateway --extra accounts --extra usage --extra cli --extra devstack pyproject.toml "$@"
+compile dev --extra gateway --extra accounts --extra usage --extra cli --extra devstack --extra dev pyproject.toml "$@"
 for tool in bootstrap litellm checkov; do compile "$tool" "requirements/$tool.in" "$@"; done

@@ -27,6 +27,8 @@ from common.contracts.directory import (
 from common.contracts.roles import Role
 
 Record = KeyRecord | ProjectRecord | OrganizationRecord | MemberRecord
+SHAPE = 1
+"""What the records say of the rows. Raise it when a record says more or says it otherwise: then all are announced anew."""
 
 
 class Organization(msgspec.Struct, frozen=True, kw_only=True):

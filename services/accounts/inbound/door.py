@@ -5,6 +5,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from accounts.domain.principal import Origin, Principal
+from accounts.inbound import errors
 from accounts.use_cases.context import Context
 from accounts.use_cases.identify_bearer import identify_bearer
 from common.contracts.identifiers import uuid7
@@ -23,7 +24,11 @@ class Door:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             headers = Headers(scope=scope)
-            scope["state"]["caller"] = caller = await self._caller(scope, headers)
+            try:
+                scope["state"]["caller"] = caller = await self._caller(scope, headers)
+            except errors.ABSENCES:
+                await errors.database_away()(scope, receive, send)
+                return
             if caller.kind == "anonymous" and scope["path"] not in self._public:
                 await render(401, Unauthenticated.code, "Give a valid access token.")(scope, receive, send)
                 return

@@ -31,13 +31,21 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 """The errors that routes may answer, for the OpenAPI document."""
 
+ABSENCES = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError)
+"""What is raised when the database does not answer in time."""
+
 
 def install(app: FastAPI) -> None:
     """Problem documents for everything, 503 for an absent database."""
     problems.install(app)
 
     async def away(_: Request, __: Exception) -> JSONResponse:
-        return problems.render(503, problems.Unavailable.code, "The database does not answer; try again.")
+        return database_away()
 
-    for absence in (exc.OperationalError, exc.InterfaceError, exc.TimeoutError):
+    for absence in ABSENCES:
         app.add_exception_handler(absence, away)
+
+
+def database_away() -> JSONResponse:
+    """The answer while the database is away; the door gives it itself, for it stands in front of the handlers."""
+    return problems.render(503, problems.Unavailable.code, "The database does not answer; try again.")

@@ -9,18 +9,22 @@ from accounts.outbound.tables import directory_state
 
 
 class DirectoryState(msgspec.Struct, frozen=True):
-    """`generation` counts the complete fillings; `republish_asked` > `republish_done` = somebody waits for one."""
+    """`generation` counts the complete fillings; `republish_asked` > `republish_done` = somebody waits for one.
+
+    `shape` is the one that the announced records have had since the rows were last raised for it.
+    """
 
     bucket_created: str
     generation: int
     republish_asked: int
     republish_done: int
+    shape: int
 
 
 async def read_state(connection: AsyncConnection) -> DirectoryState:
     """The one row."""
     row = (await connection.execute(select(directory_state))).one()
-    return DirectoryState(row.bucket_created, row.generation, row.republish_asked, row.republish_done)
+    return DirectoryState(row.bucket_created, row.generation, row.republish_asked, row.republish_done, row.shape)
 
 
 async def ask_republish(connection: AsyncConnection) -> int:
@@ -33,6 +37,11 @@ async def ask_republish(connection: AsyncConnection) -> int:
     await connection.execute(text(f"NOTIFY {CHANNEL}"))
     number: int = asked.scalar_one()
     return number
+
+
+async def note_shape(connection: AsyncConnection, shape: int) -> None:
+    """Remember that all rows have versions that no record of another shape has."""
+    await connection.execute(update(directory_state).values(shape=shape))
 
 
 async def next_generation(connection: AsyncConnection) -> int:

@@ -3,12 +3,14 @@
 from typing import Any
 
 import msgspec
-from sqlalchemy import RowMapping, Select, func, select, update
+from sqlalchemy import RowMapping, Select, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from accounts.domain.objects import Member
+from accounts.domain.page import Page, PageAsk
 from accounts.outbound.limit_columns import joined
+from accounts.outbound.paging import page_of
 from accounts.outbound.tables import memberships, users
 from common.contracts.roles import Role
 
@@ -50,6 +52,38 @@ async def find_member(connection: AsyncConnection, organization_id: str, user_id
     return None if row is None else _member(row)
 
 
+async def members_of(
+    connection: AsyncConnection, organization_id: str, ask: PageAsk, role: Role | None, status: str | None
+) -> Page[Member]:
+    """The members of an organization; without a status all but those whose membership ended."""
+    query = _query().where(memberships.c.organization_id == organization_id)
+    query = query.where(memberships.c.status != "ended" if status is None else memberships.c.status == status)
+    if role is not None:
+        query = query.where(memberships.c.role == role)
+    return await page_of(connection, query, memberships.c.user_id, ask, _member)
+
+
+async def has_owner(connection: AsyncConnection, organization_id: str) -> bool:
+    """Whether the organization has an owner who can act: an active membership of an active user."""
+    owners = _query().where(
+        memberships.c.organization_id == organization_id,
+        memberships.c.role == "owner",
+        memberships.c.status == "active",
+        users.c.status == "active",
+    )
+    return (await connection.execute(owners.limit(1))).first() is not None
+
+
+async def is_member_by_email(connection: AsyncConnection, organization_id: str, email: str) -> bool:
+    """Whether a membership of somebody with this email, whatever its case, is active or suspended."""
+    query = _query().where(
+        memberships.c.organization_id == organization_id,
+        memberships.c.status != "ended",
+        func.lower(users.c.email) == func.lower(email),
+    )
+    return (await connection.execute(query)).first() is not None
+
+
 async def change_member(connection: AsyncConnection, organization_id: str, user_id: str, **values: Any) -> Member:
     """Change fields and raise the version."""
     await connection.execute(
@@ -88,6 +122,6 @@ async def roles_of(connection: AsyncConnection, user_id: str) -> dict[str, Role]
 
 async def members_after(connection: AsyncConnection, last: tuple[str, str], limit: int) -> list[Member]:
     """The next chunk of all memberships by organization and user, for re-publishing."""
-    place = (memberships.c.organization_id, memberships.c.user_id)
-    found = await connection.execute(_query().where(func.row(*place) > func.row(*last)).order_by(*place).limit(limit))
+    place = tuple_(memberships.c.organization_id, memberships.c.user_id)
+    found = await connection.execute(_query().where(place > last).order_by(place).limit(limit))
     return [_member(row) for row in found.mappings()]

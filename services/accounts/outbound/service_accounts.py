@@ -1,8 +1,11 @@
 """Service accounts in SQL."""
 
+import msgspec
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from accounts.domain.objects import ServiceAccount
+from accounts.outbound.limit_columns import joined
 from accounts.outbound.tables import service_accounts
 from common.contracts.roles import Role
 
@@ -18,3 +21,11 @@ async def service_account_role(connection: AsyncConnection, service_account_id: 
     )
     role: Role | None = found.scalar_one_or_none()
     return role
+
+
+async def service_accounts_after(connection: AsyncConnection, last_id: str, limit: int) -> list[ServiceAccount]:
+    """The next chunk of all service accounts, for re-publishing."""
+    found = await connection.execute(
+        select(service_accounts).where(service_accounts.c.id > last_id).order_by(service_accounts.c.id).limit(limit)
+    )
+    return [msgspec.convert(joined(row), ServiceAccount) for row in found.mappings()]

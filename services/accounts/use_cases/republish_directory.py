@@ -3,31 +3,23 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from accounts.domain.objects import Key, Organization, Project, Record, entry_of
+from accounts.domain.objects import SHAPE, Record, entry_of
 from accounts.outbound import metrics
 from accounts.outbound.bus import BusAway
 from accounts.outbound.directory_bucket import ABSENT, DirectoryBucket, Put, Stored
-from accounts.outbound.directory_state import ask_republish, next_generation, note_filled, read_state
-from accounts.outbound.keys import keys_after
-from accounts.outbound.organizations import organizations_after
-from accounts.outbound.projects import projects_after
+from accounts.outbound.directory_rows import SOURCES, raise_versions, records_of
+from accounts.outbound.directory_state import DirectoryState, ask_republish, next_generation, note_filled, note_shape, read_state
 from common.contracts.directory import MANIFEST_KEY, Manifest
 
 log = logging.getLogger(__name__)
 
-CHUNK = 1_000
 CHECK_SECONDS = 1.0
 REST_SECONDS = 30.0
 POLL_SECONDS = 0.2
-LOWEST_ID = "00000000-0000-0000-0000-000000000000"
-Reader = Callable[[AsyncConnection, str, int], Awaitable[Sequence[Organization | Project | Key]]]
-READERS: dict[str, Reader] = {"organizations": organizations_after, "projects": projects_after, "keys": keys_after}
-"""In this order, so that a key never arrives before what it belongs to."""
 
 
 async def republish_directory(engine: AsyncEngine, timeout_seconds: float) -> int | None:
@@ -62,16 +54,14 @@ async def keep_filled(engine: AsyncEngine, bucket: DirectoryBucket) -> None:
 async def fill_if_needed(engine: AsyncEngine, bucket: DirectoryBucket) -> bool:
     """Whether it was filled completely. Raises BusAway half-way; the next check begins again, where this one got to."""
     created = await bucket.created()
-    async with engine.begin() as connection:
-        state = await read_state(connection)
+    state = await _state(engine)
     new_bucket = created != state.bucket_created
     if not new_bucket and state.republish_asked <= state.republish_done:
         return False
     async with engine.begin() as connection:
         generation = await next_generation(connection)
     log.info("directory: filling the bucket", extra={"generation": generation, "new_bucket": new_bucket})
-    known = await bucket.snapshot()
-    counts = {kind: await _put_all(engine, bucket, kind, known) for kind in READERS}
+    counts = await _put_all(engine, bucket, await bucket.snapshot())
     if await bucket.created() != created:
         return False  # replaced meanwhile: a manifest must not vouch for a bucket that got only a part
     manifest = Manifest(generation=generation, published_at=int(time.time() * 1000), **counts)
@@ -83,27 +73,38 @@ async def fill_if_needed(engine: AsyncEngine, bucket: DirectoryBucket) -> bool:
     return True
 
 
-async def _put_all(engine: AsyncEngine, bucket: DirectoryBucket, kind: str, known: dict[str, Stored]) -> int:
-    """Put what the bucket lacks; how many there are. What is skipped was there, in the bucket that the manifest is for."""
-    count = 0
-    async for records in _chunks(engine, kind):
-        seen = [(record, known.get(entry_of(record), ABSENT)) for record in records]
-        lacking = [(record, stored) for record, stored in seen if stored.version < record.version]
-        puts = [Put(entry_of(record), record.version, msgspec.json.encode(record), stored) for record, stored in lacking]
-        for answer in await bucket.put_many(puts):
-            if isinstance(answer, BusAway):
-                raise answer
-        count += len(records)
-    return count
+async def _state(engine: AsyncEngine) -> DirectoryState:
+    """As it is now. Records of another shape than this program's are outdone first: every row gets its next version.
+
+    Interrupted, that is begun again, which costs versions and nothing else.
+    """
+    async with engine.begin() as connection:
+        state = await read_state(connection)
+    if state.shape == SHAPE:
+        return state
+    if state.generation:
+        raised = await raise_versions(engine)
+        log.info("directory: the records have a new shape", extra={"shape": SHAPE, "raised": raised})
+    async with engine.begin() as connection:
+        await note_shape(connection, SHAPE)
+        await ask_republish(connection)
+        return await read_state(connection)
 
 
-async def _chunks(engine: AsyncEngine, kind: str) -> AsyncIterator[list[Record]]:
-    """All rows by identifier; each chunk in a transaction of its own, so that nothing is held up."""
-    last = LOWEST_ID
-    while True:
-        async with engine.begin() as connection:
-            items = await READERS[kind](connection, last, CHUNK)
-        if not items:
-            return
-        yield [item.record() for item in items]
-        last = items[-1].id
+async def _put_all(engine: AsyncEngine, bucket: DirectoryBucket, known: dict[str, Stored]) -> dict[str, int]:
+    """Put what the bucket lacks; how many there are by kind. What is skipped was there, in the bucket that the manifest is for."""
+    counts = dict.fromkeys((source.counted_as for source in SOURCES), 0)
+    for source in SOURCES:
+        async for records in records_of(engine, source):
+            await _put_lacking(bucket, records, known)
+            counts[source.counted_as] += len(records)
+    return counts
+
+
+async def _put_lacking(bucket: DirectoryBucket, records: list[Record], known: dict[str, Stored]) -> None:
+    seen = [(record, known.get(entry_of(record), ABSENT)) for record in records]
+    lacking = [(record, stored) for record, stored in seen if stored.version < record.version]
+    puts = [Put(entry_of(record), record.version, msgspec.json.encode(record), stored) for record, stored in lacking]
+    for answer in await bucket.put_many(puts):
+        if isinstance(answer, BusAway):
+            raise answer

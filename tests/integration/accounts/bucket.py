@@ -45,6 +45,20 @@ def wait_for(bus: Bus, entry: str, *, version: int = 1, name: str = "version", s
     raise TimeoutError(f"{entry} has not reached {name} {version}: {record}")
 
 
+def count(bus: Bus, entries: str) -> int:
+    """How many entries match a pattern like `member.>`."""
+
+    async def look() -> int:
+        client = await bus.connect("provisioner")
+        try:
+            found = await client.jetstream().stream_info(DIRECTORY_STREAM, subjects_filter=f"$KV.DIRECTORY.{entries}")
+            return len(found.state.subjects or {})
+        finally:
+            await client.close()
+
+    return in_loop(look)
+
+
 def delete_bucket(bus: Bus) -> None:
     """Delete the bucket's stream, as an operator or a disk might."""
 

@@ -72,6 +72,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     role: Role
     status: Literal["active", "suspended", "ended"]
     user_status: Literal["active", "suspended"]
+    mapped_role: str | None = None
     limits: Limits = NO_LIMITS
     version: int
     created_at: datetime

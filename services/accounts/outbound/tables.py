@@ -120,13 +120,16 @@ memberships = Table(
     _owned(primary=True),
     Column("role", Text, nullable=False),
     Column("status", Text, nullable=False, server_default="active"),
+    Column("mapped_role", Text),
     *_limits(),
     *_versioned(),
     _one_of("role", *ROLES),
     _one_of("status", "active", "suspended", "ended"),
+    _one_of("mapped_role", *ROLES[1:], "none"),
     Index(None, "organization_id"),
 )
-"""A membership that ended stays as a row, so that its record can go on telling the gateways so."""
+"""A membership that ended stays as a row, so that its record can go on telling the gateways so. `mapped_role` is what an identity
+provider's domain and groups made of it last (domain/identity_mapping.py), NULL = nothing ever."""
 
 service_accounts = Table(
     "service_accounts",
@@ -265,9 +268,26 @@ oidc_flows = Table(
     Column("nonce", Text, nullable=False),
     Column("code_verifier", Text, nullable=False),
     Column("browser_digest", Text, nullable=False),
+    Column("return_to", Text),
+    Column("code_challenge", Text),
     _moment("expires_at", required=True),
+    Index(None, "expires_at"),
+    CheckConstraint("(return_to IS NULL) = (code_challenge IS NULL)", name="return_to"),
 )
 """Sign-ins on their way through an identity provider."""
+
+sign_in_codes = Table(
+    "sign_in_codes",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("user_id", _identifier(), ForeignKey("users.id"), nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("code_challenge", Text, nullable=False),
+    _moment("expires_at", required=True),
+    Index(None, "expires_at"),
+    Index(None, "user_id"),
+)
+"""Finished sign-ins whose program has not fetched its tokens yet."""
 
 organization_domains = Table(
     "organization_domains",

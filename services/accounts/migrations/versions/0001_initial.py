@@ -30,6 +30,7 @@ def upgrade() -> None:
     _plans()
     _service_accounts()
     _sessions()
+    _sign_in_codes()
     _access_tokens()
     _projects()
     _spent_refresh_tokens()
@@ -110,9 +111,28 @@ def _oidc_flows() -> None:
         sa.Column("nonce", sa.Text(), nullable=False),
         sa.Column("code_verifier", sa.Text(), nullable=False),
         sa.Column("browser_digest", sa.Text(), nullable=False),
+        sa.Column("return_to", sa.Text(), nullable=True),
+        sa.Column("code_challenge", sa.Text(), nullable=True),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("(return_to IS NULL) = (code_challenge IS NULL)", name="ck_oidc_flows_return_to"),
         sa.PrimaryKeyConstraint("state_digest", name="pk_oidc_flows"),
     )
+    op.create_index("ix_oidc_flows_expires_at", "oidc_flows", ["expires_at"], unique=False)
+
+
+def _sign_in_codes() -> None:
+    op.create_table(
+        "sign_in_codes",
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.UUID(as_uuid=False), nullable=False),
+        sa.Column("provider", sa.Text(), nullable=False),
+        sa.Column("code_challenge", sa.Text(), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_sign_in_codes_user_id"),
+        sa.PrimaryKeyConstraint("digest", name="pk_sign_in_codes"),
+    )
+    op.create_index("ix_sign_in_codes_expires_at", "sign_in_codes", ["expires_at"], unique=False)
+    op.create_index("ix_sign_in_codes_user_id", "sign_in_codes", ["user_id"], unique=False)
 
 
 def _organizations() -> None:
@@ -220,11 +240,15 @@ def _memberships() -> None:
         sa.Column("organization_id", sa.UUID(as_uuid=False), nullable=False),
         sa.Column("role", sa.Text(), nullable=False),
         sa.Column("status", sa.Text(), server_default="active", nullable=False),
+        sa.Column("mapped_role", sa.Text(), nullable=True),
         sa.Column("limits", postgresql.JSONB(none_as_null=True), server_default=sa.text("'{}'::jsonb"), nullable=False),
         sa.Column("limits_version", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("version", sa.BigInteger(), server_default=sa.text("1"), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.CheckConstraint(
+            "mapped_role IN ('admin', 'developer', 'billing', 'viewer', 'none')", name="ck_memberships_mapped_role"
+        ),
         sa.CheckConstraint("role IN ('owner', 'admin', 'developer', 'billing', 'viewer')", name="ck_memberships_role"),
         sa.CheckConstraint("status IN ('active', 'suspended', 'ended')", name="ck_memberships_status"),
         sa.ForeignKeyConstraint(["organization_id"], ["organizations.id"], name="fk_memberships_organization_id"),

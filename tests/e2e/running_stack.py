@@ -84,7 +84,7 @@ def call(
         connection.close()
 
 
-def eventually(check: Any, *, timeout: float = 10.0) -> Any:
+def eventually(check: Any, *, timeout: float = 60.0) -> Any:
     """The first true value that `check` answers; fails when the time is over."""
     over = time.monotonic() + timeout
     while not (value := check()):

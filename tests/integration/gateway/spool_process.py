@@ -45,12 +45,12 @@ def recover(spool: EventSpool) -> None:
     for folder in spool.recover():
         say(f"recovered {folder.boot} {folder.last}")
     say("done")
-    time.sleep(60)
+    time.sleep(600)
 
 
 def hold(spool: EventSpool) -> None:
     """Stay, doing nothing."""
-    time.sleep(60)
+    time.sleep(600)
 
 
 if __name__ == "__main__":

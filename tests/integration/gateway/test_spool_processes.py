@@ -31,7 +31,7 @@ class Writer:
 
     def wait_for(self, lines: int) -> None:
         """Until it has said that much."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 90
         while len(self.lines) < lines and self.process.poll() is None:
             assert time.monotonic() < deadline
             time.sleep(0.002)
@@ -39,8 +39,8 @@ class Writer:
     def kill(self) -> None:
         """SIGKILL; then everything it said is in `lines`."""
         self.process.kill()
-        self.process.wait(10)
-        self._reader.join(10)
+        self.process.wait(30)
+        self._reader.join(30)
         assert self.process.stdout
         self.process.stdout.close()
 

@@ -1,12 +1,14 @@
 """The other side of the bus for the shipper's tests: receives envelopes, keeps what arrived, says watermarks."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import msgspec
 import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.js import JetStreamContext
 
 from common.contracts.events import HEADER_BOOT, HEADER_CLOSE, HEADER_FROM, HEADER_TO, RequestSettled, Watermark
 from common.contracts.subjects import REQUESTS_CONSUMER, REQUESTS_STREAM, WATERMARKS
@@ -39,25 +41,30 @@ class UsageSide:
         self.client = client
         self.boots: dict[str, Boot] = {}
         self.largest = 0
+        self._subscription: JetStreamContext.PullSubscription | None = None
 
     async def receive(self, *, until: float = 0.3) -> None:
         """Fetch and acknowledge until nothing has come for that long."""
-        subscription = await self.client.jetstream().pull_subscribe_bind(consumer=REQUESTS_CONSUMER, stream=REQUESTS_STREAM)
+        if self._subscription is None:  # kept: what comes after a fetch was given up is found by the next
+            js = self.client.jetstream()
+            self._subscription = await js.pull_subscribe_bind(consumer=REQUESTS_CONSUMER, stream=REQUESTS_STREAM)
         try:
             while True:
-                for message in await subscription.fetch(50, timeout=until):
+                for message in await self._subscription.fetch(50, timeout=until):
                     self._note(message)
                     await message.ack()
         except (nats.errors.Error, TimeoutError):
             return
-        finally:
-            await subscription.unsubscribe()
 
-    async def receive_all(self, boot: str, last: int, *, seconds: float = 20) -> Boot:
-        """Until everything up to `last` has come."""
+    async def receive_until(self, true: Callable[[], bool], *, seconds: float = 60) -> None:
+        """Receive until it holds, and fail if it does not come to hold."""
         async with asyncio.timeout(seconds):
-            while self.boots.get(boot, Boot()).contiguous < last:
+            while not true():
                 await self.receive()
+
+    async def receive_all(self, boot: str, last: int) -> Boot:
+        """Until everything up to `last` has come."""
+        await self.receive_until(lambda: self.boots.get(boot, Boot()).contiguous >= last)
         return self.boots[boot]
 
     def _note(self, message: Msg) -> None:

@@ -31,6 +31,7 @@ def serve() -> int:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # whom to believe about addresses is said by ACCOUNTS_TRUSTED_PROXIES alone
         timeout_graceful_shutdown=settings.drain_seconds,
     )
     # uvicorn raises the signal again after a clean shutdown; what it finds then must not end the process with an error.

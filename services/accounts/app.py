@@ -11,7 +11,7 @@ from fastapi import Depends, FastAPI
 
 from accounts.domain.presence import PresenceView
 from accounts.domain.throttle import Throttle
-from accounts.inbound import errors, keys, login, organizations, projects
+from accounts.inbound import errors, keys, login, members, organizations, projects
 from accounts.inbound.caller import identified
 from accounts.inbound.door import Door
 from accounts.inbound.presence_listener import PresenceListener
@@ -31,9 +31,9 @@ from common.health import Dependency, health_routes
 
 LOGINS_PER_MINUTE = 10
 RESTART_SECONDS = 1.0
-PUBLIC = frozenset(
-    {"/healthz", "/readyz", "/metrics", "/docs", "/docs/oauth2-redirect", "/openapi.json", JWKS_PATH, login.LOGIN_PATH}
-)
+PLAIN = frozenset({"/healthz", "/readyz", "/metrics", "/docs", "/docs/oauth2-redirect", "/openapi.json", JWKS_PATH})
+"""Paths that do not even look at a token, so that they answer also without a database."""
+PUBLIC = PLAIN | {login.LOGIN_PATH}
 """All paths that answer without a token."""
 
 log = logging.getLogger(__name__)
@@ -98,10 +98,10 @@ def build_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
     )
     errors.install(app)
-    app.add_middleware(Door, public=PUBLIC)
+    app.add_middleware(Door, public=PUBLIC, plain=PLAIN, proxies=settings.trusted_proxies)
     app.include_router(health_routes(check))
     app.include_router(login.router, responses=errors.PROBLEMS)
-    for guarded in (organizations.router, projects.router, keys.router):
+    for guarded in (organizations.router, members.router, projects.router, keys.router):
         app.include_router(guarded, dependencies=[Depends(identified)], responses=errors.PROBLEMS)
     return app
 

@@ -1,9 +1,10 @@
 """The environment as frozen, checked values; read by app.py and the command line alone."""
 
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from common.contracts.api_keys import Peppers
 
@@ -35,6 +36,15 @@ def _signing_key(value: SecretStr) -> SecretStr:
     if length != SEED_BYTES:
         raise ValueError("give an Ed25519 seed as 64 hexadecimal digits (openssl rand -hex 32)")
     return value
+
+
+def _networks(text: object) -> object:
+    if not isinstance(text, str):
+        return text
+    try:
+        return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise ValueError("give CIDR blocks separated by commas, like 10.0.0.0/8,fd00::/8") from None
 
 
 class DatabaseSettings(BaseSettings):
@@ -69,4 +79,6 @@ class Settings(DatabaseSettings):
     key_peppers: Annotated[SecretStr, AfterValidator(_peppers)]
     signing_key: Annotated[SecretStr, AfterValidator(_signing_key)]
     access_token_seconds: Annotated[int, Field(ge=60, le=3600)] = 900
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_networks)] = ()
+    """Only a peer in one of these may say by X-Forwarded-For on whose behalf it asks."""
     drain_seconds: Annotated[int, Field(ge=1, le=300)] = 10

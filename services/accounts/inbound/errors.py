@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from sqlalchemy import exc
 
+from accounts.domain.principal import Origin
 from common import problems
 
 
@@ -34,6 +35,14 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 ABSENCES = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError)
 """What is raised when the database does not answer in time."""
 
+REQUEST_ID = "x-request-id"
+"""The header that names a request, in answers and in the audit log."""
+
+
+def database_away() -> JSONResponse:
+    """503: nothing was decided."""
+    return problems.render(503, problems.Unavailable.code, "The database does not answer; try again.")
+
 
 def install(app: FastAPI) -> None:
     """Problem documents for everything, 503 for an absent database."""
@@ -45,7 +54,10 @@ def install(app: FastAPI) -> None:
     for absence in ABSENCES:
         app.add_exception_handler(absence, away)
 
+    async def unexpected(request: Request, _: Exception) -> JSONResponse:
+        answer = problems.render(500, "internal_error", "Something went wrong on our side.")
+        origin: Origin = getattr(request.state, "origin", Origin())  # this answer does not pass the door on its way out
+        answer.headers[REQUEST_ID] = origin.request_id
+        return answer
 
-def database_away() -> JSONResponse:
-    """The answer while the database is away; the door gives it itself, for it stands in front of the handlers."""
-    return problems.render(503, problems.Unavailable.code, "The database does not answer; try again.")
+    app.add_exception_handler(Exception, unexpected)

@@ -30,6 +30,7 @@ def test_the_defaults_are_those_of_the_development_stack(monkeypatch: pytest.Mon
         ("ACCOUNTS_NATS_URL", "http://localhost"),
         ("ACCOUNTS_ACCESS_TOKEN_SECONDS", "a day"),
         ("ACCOUNTS_PORT", "0"),
+        ("ACCOUNTS_TRUSTED_PROXIES", "10.0.0.1/8"),
         ("ACCOUNTS_NATS_PASSWORD", None),
     ],
 )

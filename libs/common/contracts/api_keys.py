@@ -10,39 +10,17 @@ import secrets
 import zlib
 from dataclasses import dataclass, field
 
-ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+from common.base62 import ALPHABET, CHECKSUM_LENGTH, checksum, decode, encode
+
 PREFIX = "sk-cf-"
 LOOKUP_LENGTH = 16
 SECRET_LENGTH = 43
-CHECKSUM_LENGTH = 6
 KEY_LENGTH = len(PREFIX) + LOOKUP_LENGTH + SECRET_LENGTH + CHECKSUM_LENGTH
 KEY_PATTERN = re.compile(rf"{PREFIX}[0-9A-Za-z]{{{LOOKUP_LENGTH + SECRET_LENGTH + CHECKSUM_LENGTH}}}")
 """One regular expression for leak scanners."""
 
 _LOOKUP_END = len(PREFIX) + LOOKUP_LENGTH
 _BODY_END = KEY_LENGTH - CHECKSUM_LENGTH
-
-
-def _base62(number: int, length: int) -> str:
-    digits = []
-    for _ in range(length):
-        number, digit = divmod(number, 62)
-        digits.append(ALPHABET[digit])
-    return "".join(reversed(digits))
-
-
-def _checksum(body: str) -> str:
-    return _base62(zlib.crc32(body.encode()), CHECKSUM_LENGTH)
-
-
-_VALUES = {digit: value for value, digit in enumerate(ALPHABET)}
-
-
-def _number(text: str) -> int:
-    number = 0
-    for digit in text:
-        number = number * 62 + _VALUES[digit]
-    return number
 
 
 def make_lookup() -> str:
@@ -52,15 +30,15 @@ def make_lookup() -> str:
 
 def make_key(lookup: str) -> str:
     """A fresh plaintext key for a lookup id; shown once, never stored."""
-    body = f"{PREFIX}{lookup}{_base62(secrets.randbits(256), SECRET_LENGTH)}"
-    return body + _checksum(body)
+    body = f"{PREFIX}{lookup}{encode(secrets.randbits(256), SECRET_LENGTH)}"
+    return body + checksum(body)
 
 
 def lookup_of(key: str) -> str | None:
     """The lookup id of a well-formed key, or None for anything else (length, prefix, alphabet or checksum wrong)."""
     if len(key) != KEY_LENGTH or not KEY_PATTERN.fullmatch(key):
         return None
-    if zlib.crc32(key[:_BODY_END].encode()) != _number(key[_BODY_END:]):
+    if zlib.crc32(key[:_BODY_END].encode()) != decode(key[_BODY_END:]):
         return None
     return key[len(PREFIX) : _LOOKUP_END]
 

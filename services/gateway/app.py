@@ -16,12 +16,13 @@ from prometheus_client import CollectorRegistry
 
 from common.bus import connection
 from common.contracts.api_keys import Peppers
-from common.contracts.directory import KeyRecord, OrganizationRecord, ProjectRecord
+from common.contracts.directory import ProjectRecord
 from common.contracts.prices import built_in_book
 from common.health import Dependency, health_routes
 from gateway.background import RESTART_SECONDS, Background
 from gateway.domain.calendar import Calendar
-from gateway.domain.directory_view import DirectoryView, Record
+from gateway.domain.caller import Record
+from gateway.domain.directory_view import DirectoryView
 from gateway.domain.refusals import Refusal
 from gateway.domain.routing import Routes
 from gateway.domain.upstream_health import Health
@@ -226,17 +227,11 @@ async def _stop_bus(
 def _on_change(view: DirectoryView, streams: ActiveStreams, take_hold: TakeHold, calendar: Calendar) -> Callable[[Record], None]:
     def changed(record: Record) -> None:
         if isinstance(record, ProjectRecord):
-            organization = view.organizations.get(record.organization_id)
+            organization = view.organization(record.organization_id)
             if organization is not None:
                 take_hold.prepare(record, calendar.day(organization.time_zone, time.time_ns() // 1_000_000))
-        if record.status == "active" or not streams.running:
-            return
-        if isinstance(record, KeyRecord):
-            streams.cut(key_id=record.key_id)
-        elif isinstance(record, ProjectRecord):
-            streams.cut(project_id=record.project_id)
-        elif isinstance(record, OrganizationRecord):
-            streams.cut(organization_id=record.organization_id)
+        if record.status != "active" and streams.running:
+            streams.cut(record)
 
     return changed
 

@@ -32,13 +32,14 @@ def readiness(
 
     def check() -> list[Dependency]:
         age = feed.age
-        loaded = age is not None and bool(view.complete or view.keys)
+        keys = view.count("key")
+        loaded = age is not None and bool(view.complete or keys)
         directory = Dependency(
             "directory",
             "down" if not loaded else "up" if age is not None and age < FRESH_SECONDS else "degraded",
             needed=True,
             age_seconds=age,
-            detail=f"{len(view.keys)} keys{'' if view.complete else ', not known to be complete'}",
+            detail=f"{view.count('key')} keys{'' if view.complete else ', not known to be complete'}",
         )
         writable = spool.accepts_starts
         skewed = abs(grants.skew_ms) > MAX_SKEW_MS
@@ -69,7 +70,7 @@ def gauges(
     prefix = "codexflow_gateway_"
     found: dict[tuple[str, str], Callable[[], float]] = {
         (f"{prefix}in_flight", "Requests being answered"): lambda: hot.in_flight,
-        (f"{prefix}directory_keys", "API keys in the local view"): lambda: len(view.keys),
+        (f"{prefix}directory_keys", "API keys in the local view"): lambda: view.count("key"),
         (f"{prefix}directory_age_seconds", "Since the view was last confirmed; -1 = never"): lambda: _or(feed.age),
         (f"{prefix}directory_refused", "Directory entries that could not be read"): lambda: view.refused,
         (f"{prefix}spool_backlog_events", "Events not yet shipped"): lambda: publisher.backlog,

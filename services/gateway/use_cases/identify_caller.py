@@ -3,11 +3,13 @@
 import hmac
 import secrets
 import time
+from collections.abc import Callable
 from hashlib import blake2b
 
 from common.contracts.api_keys import Peppers, lookup_of
 from common.contracts.directory import KeySecret
-from gateway.domain.caller import Caller
+from gateway.domain import decoy
+from gateway.domain.caller import FOR_EVER, Caller
 from gateway.domain.directory_view import DirectoryView
 from gateway.domain.refusals import DirectoryUnavailable, InvalidKey
 from gateway.outbound.directory_feed import DirectoryFeed
@@ -18,58 +20,69 @@ FRESH_SECONDS = 3.0
 MOST_PROVEN = 50_000
 """Keys that this process has verified and keeps in mind, as keyed digests: comparing again would cost a tenth of a request."""
 
-_DUMMY_SECRETS = (KeySecret(pepper_version=-1, digest="0" * 64),)
-
 
 class IdentifyCaller:
     """Raises InvalidKey for anything but a live key, DirectoryUnavailable where the view is too old or incomplete to decide."""
 
-    def __init__(self, view: DirectoryView, feed: DirectoryFeed, peppers: Peppers) -> None:
+    def __init__(
+        self, view: DirectoryView, feed: DirectoryFeed, peppers: Peppers, clock_ns: Callable[[], int] = time.time_ns
+    ) -> None:
+        self._clock_ns = clock_ns
         self._view = view
+        self._at_hand = view.at_hand
         self._feed = feed
         self._peppers = peppers
+        self._decoy = decoy.decoy_view()
         self._proof_secret = secrets.token_bytes(32)
-        self._proven: dict[bytes, Caller] = {}
+        self._proven: dict[bytes, tuple[Caller, int]] = {}
 
     def __call__(self, key: str) -> Caller:
         """The caller of a plaintext key."""
         proof = blake2b(key.encode(), digest_size=16, key=self._proof_secret).digest()
         proven = self._proven.get(proof)
-        if proven is not None and self._view.caller(proven.key.lookup) is proven:
-            # Nothing about the key, its project or its organization has changed since its digest was compared.
-            self._require_fresh(proven)
-            if proven.is_live(time.time_ns() // 1_000_000):
-                return proven
+        if proven is not None:
+            caller, until = proven
+            if self._at_hand(caller.key.lookup) is caller:
+                # Nothing about the key or what it belongs to has changed since its digest was compared.
+                self._require_fresh(caller)
+                if self._clock_ns() // 1_000_000 < until:
+                    return caller
+            del self._proven[proof]
         return self._prove(key, proof)
 
     def _prove(self, key: str, proof: bytes) -> Caller:
+        """Joined anew each time, from a decoy where nothing is known: how long it takes does not tell one cause from another."""
         lookup = lookup_of(key)
-        caller = self._view.caller(lookup) if lookup else None
-        now_ms = time.time_ns() // 1_000_000
-        matches = self._matches(key, caller.key.secrets if caller else _DUMMY_SECRETS, now_ms)
-        if caller is not None and matches:
+        caller = self._view.join(lookup) if lookup else None
+        compared = caller or self._decoy.join(decoy.LOOKUP)
+        now_ms = self._clock_ns() // 1_000_000
+        proven_until = self._proven_until(key, compared.key.secrets if compared else (), now_ms)
+        if caller is not None and proven_until:
             self._require_fresh(caller)
             if caller.is_live(now_ms):
-                self._remember(proof, caller)
+                caller = self._view.keep(caller)
+                self._remember(proof, caller, min(proven_until, caller.closes_at))
                 return caller
         elif lookup and caller is None:
             self._require_complete()
         raise InvalidKey("Incorrect API key provided.")
 
-    def _remember(self, proof: bytes, caller: Caller) -> None:
-        """Keys whose secrets all live as long as the key itself need no second comparison; the proofs die with the process."""
-        if all(secret.not_after is None for secret in caller.key.secrets):
-            if len(self._proven) >= MOST_PROVEN:
-                self._proven.clear()
-            self._proven[proof] = caller
+    def _remember(self, proof: bytes, caller: Caller, until: int) -> None:
+        """Compared once is enough, until the secret or the key ends by the clock; the proofs die with the process."""
+        if len(self._proven) >= MOST_PROVEN:
+            self._proven.clear()
+        self._proven[proof] = (caller, until)
 
-    def _matches(self, key: str, candidates: tuple[KeySecret, ...], now_ms: int) -> bool:
-        found = False
+    def _proven_until(self, key: str, candidates: tuple[KeySecret, ...], now_ms: int) -> int:
+        """Until when the key is one of the secrets that still live, 0 = it is none of them. One digest per pepper, always."""
+        digests = {version: self._peppers.digest(key, version).hex() for version in self._peppers.by_version}
+        until = 0
         for secret in candidates:
-            version = secret.pepper_version if secret.pepper_version in self._peppers.by_version else None
-            same = hmac.compare_digest(self._peppers.digest(key, version).hex(), secret.digest)
-            found |= same and version is not None and (secret.not_after is None or now_ms < secret.not_after)
-        return found
+            same = hmac.compare_digest(digests.get(secret.pepper_version, ""), secret.digest)
+            not_after = FOR_EVER if secret.not_after is None else secret.not_after
+            if same and now_ms < not_after:
+                until = max(until, not_after)
+        return until
 
     def _require_fresh(self, caller: Caller) -> None:
         fresh_at = self._feed.fresh_at
@@ -84,7 +97,8 @@ class IdentifyCaller:
 
     def still_valid(self, caller: Caller) -> bool:
         """Whether a caller that was identified a while ago may still pass; next to nothing while its records are the same."""
-        current = self._view.caller(caller.key.lookup)
-        if current is caller and caller.key.expires_at is None:
+        current = self._at_hand(caller.key.lookup)
+        if current is caller and caller.closes_at == FOR_EVER:
             return True
-        return current is not None and current.is_live(time.time_ns() // 1_000_000)
+        current = current or self._view.join(caller.key.lookup)
+        return current is not None and current.is_live(self._clock_ns() // 1_000_000)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 from gateway.domain.attempts import Fate, charge
+from gateway.domain.caller import Record
 from gateway.domain.refusals import InvalidKey, Refusal, UpstreamFailed, UpstreamTimeout
 from gateway.domain.run import Run
 from gateway.domain.sse import OversizedEvent, Relay
@@ -28,17 +29,12 @@ class ActiveStreams:
     def __init__(self) -> None:
         self.running: set[RelayedStream] = set()
 
-    def cut(self, *, key_id: str | None = None, project_id: str | None = None, organization_id: str | None = None) -> int:
-        """Cut the streams of a key, project or organization whose project says so; how many were cut."""
+    def cut(self, record: Record) -> int:
+        """Cut the streams of a key, project, organization or owner that is closed, where the project says so; how many were cut."""
         cut = [
             stream
             for stream in self.running
-            if stream.run.caller.project.revoked_streams == "cut"
-            and (
-                stream.run.caller.key.key_id == key_id
-                or stream.run.caller.project.project_id == project_id
-                or stream.run.caller.organization.organization_id == organization_id
-            )
+            if stream.run.caller.project.revoked_streams == "cut" and stream.run.caller.rests_on(record)
         ]
         for stream in cut:
             stream.cut(InvalidKey("The API key has been revoked."))

@@ -14,7 +14,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.errors import Error as JetStreamError
 
-from common.contracts.directory import KeyRecord, key_entry
+from common.contracts.directory import KeyRecord, MemberRecord, key_entry, member_entry
 from common.contracts.events import Presence
 from common.contracts.subjects import PRESENCE
 from gateway.domain.directory_view import DirectoryView
@@ -49,9 +49,11 @@ class Follower:
     async def heard(self, message: Msg) -> None:
         self.acknowledged = msgspec.json.decode(message.data, type=Presence).applied_sequence
 
-    async def put(self, record: KeyRecord) -> int:
+    async def put(self, record: KeyRecord | MemberRecord) -> int:
         """The sequence of the record in the bucket; tried again while the connection comes back."""
-        subject = f"$KV.DIRECTORY.{key_entry(record.lookup)}"
+        member = isinstance(record, MemberRecord)
+        entry = member_entry(record.organization_id, record.member_id) if member else key_entry(record.lookup)
+        subject = f"$KV.DIRECTORY.{entry}"
         async with asyncio.timeout(60):
             while True:
                 with contextlib.suppress(nats.errors.Error, JetStreamError):
@@ -129,3 +131,13 @@ async def test_a_revocation_that_is_not_on_disk_is_not_acknowledged(
     assert b"revoked" in (tmp_path / "directory" / "revoked").read_bytes()
     os.close(full)
     os.close(journal)
+
+
+async def test_a_member_who_is_suspended_is_followed(follower: Follower, tmp_path: Path) -> None:
+    """The record of an owner comes like any other, and what closes it is on disk before it is acknowledged."""
+    member = MemberRecord(member_id="m", organization_id="o", version=1, status="active")
+    await follower.put(member)
+    suspended = await follower.put(msgspec.structs.replace(member, version=2, status="suspended"))
+    await follower.until(lambda: follower.acknowledged == suspended)
+    assert follower.view.count("member") == 1
+    assert b'"suspended"' in (tmp_path / "directory" / "revoked").read_bytes()

@@ -8,16 +8,18 @@ from functools import partial
 from typing import TypedDict
 
 from fastapi import Depends, FastAPI
+from pydantic import SecretStr
 
 from accounts.domain.presence import PresenceView
 from accounts.domain.throttle import Throttle
-from accounts.inbound import errors, keys, login, members, organizations, projects
+from accounts.inbound import errors, keys, login, members, organizations, plans, projects
 from accounts.inbound.caller import identified
 from accounts.inbound.door import Door
 from accounts.inbound.presence_listener import PresenceListener
 from accounts.outbound.bus import Bus
 from accounts.outbound.database import database_url, open_engine
 from accounts.outbound.directory_bucket import DirectoryBucket
+from accounts.outbound.mail import Mail, mail_server
 from accounts.outbound.passwords import Passwords
 from accounts.outbound.token_signer import TokenSigner
 from accounts.settings import Settings
@@ -64,8 +66,14 @@ async def open_context(settings: Settings) -> AsyncIterator[tuple[Context, Bus]]
             logins=Throttle(LOGINS_PER_MINUTE),
             bucket=DirectoryBucket(bus),
             presence=PresenceView(),
+            mail=Mail(mail_server(settings.smtp_url, _revealed(settings.smtp_password), settings.mail_from)),
+            public_url=settings.public_url,
         )
         yield context, bus
+
+
+def _revealed(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
 
 
 def build_app(settings: Settings) -> FastAPI:
@@ -101,7 +109,7 @@ def build_app(settings: Settings) -> FastAPI:
     app.add_middleware(Door, public=PUBLIC, plain=PLAIN, proxies=settings.trusted_proxies)
     app.include_router(health_routes(check))
     app.include_router(login.router, responses=errors.PROBLEMS)
-    for guarded in (organizations.router, members.router, projects.router, keys.router):
+    for guarded in (organizations.router, members.router, plans.router, projects.router, keys.router):
         app.include_router(guarded, dependencies=[Depends(identified)], responses=errors.PROBLEMS)
     return app
 

@@ -1,9 +1,13 @@
 """The environment as frozen, checked values; read by app.py and the command line alone."""
 
+from email.errors import HeaderParseError
+from email.headerregistry import Address
+from email.utils import parseaddr
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from common.contracts.api_keys import Peppers
@@ -47,6 +51,41 @@ def _networks(text: object) -> object:
         raise ValueError("give CIDR blocks separated by commas, like 10.0.0.0/8,fd00::/8") from None
 
 
+def _http_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("write it as https://HOST[:PORT][/PATH]")
+    return text.rstrip("/")
+
+
+def _smtp_url(text: str | None) -> str | None:
+    if not text:
+        return None
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("smtp", "smtps") and parts.hostname and parts.port != 0 and not parts.path.strip("/")
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError("write it as smtp://[USER@]HOST[:PORT] or smtps://…")
+    if parts.password is not None:
+        raise ValueError("give the password in ACCOUNTS_SMTP_PASSWORD, not in the URL")
+    return text
+
+
+def _sender(text: str | None) -> str | None:
+    if not text:
+        return None
+    name, address = parseaddr(text)
+    try:
+        Address(name, addr_spec=address)
+    except (ValueError, HeaderParseError):
+        address = ""
+    if "@" not in address:
+        raise ValueError("give a mail address, like CodexFlow <no-reply@example.com>")
+    return text
+
+
 class DatabaseSettings(BaseSettings):
     """What the migration job needs."""
 
@@ -64,9 +103,9 @@ class DatabaseSettings(BaseSettings):
             return cls(**values)
         except ValidationError as problem:
             first = problem.errors()[0]
-            name = f"ACCOUNTS_{'_'.join(str(part) for part in first['loc'])}".upper()
+            name = f"ACCOUNTS_{'_'.join(str(part) for part in first['loc'])}: ".upper() if first["loc"] else ""
             reason = "set it" if first["type"] == "missing" else first["msg"].removeprefix("Value error, ")
-            raise WrongSettings(f"{name}: {reason}") from None
+            raise WrongSettings(f"{name}{reason}") from None
 
 
 class Settings(DatabaseSettings):
@@ -81,4 +120,17 @@ class Settings(DatabaseSettings):
     access_token_seconds: Annotated[int, Field(ge=60, le=3600)] = 900
     trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_networks)] = ()
     """Only a peer in one of these may say by X-Forwarded-For on whose behalf it asks."""
+    public_url: Annotated[str, AfterValidator(_http_url)] = "http://127.0.0.1:8001"
+    """What people reach us by; the links in mails begin with it."""
+    smtp_url: Annotated[str | None, AfterValidator(_smtp_url)] = None
+    smtp_password: SecretStr | None = None
+    mail_from: Annotated[str | None, AfterValidator(_sender)] = None
     drain_seconds: Annotated[int, Field(ge=1, le=300)] = 10
+
+    @model_validator(mode="after")
+    def _mail_is_complete(self) -> Self:
+        if self.smtp_url and not self.mail_from:
+            raise ValueError("ACCOUNTS_MAIL_FROM: set it, for ACCOUNTS_SMTP_URL is set")
+        if self.smtp_url and "@" in self.smtp_url and self.smtp_password is None:
+            raise ValueError("ACCOUNTS_SMTP_PASSWORD: set it, for ACCOUNTS_SMTP_URL names a user")
+        return self

@@ -9,4 +9,7 @@ RELAY_FAILURES = Counter("accounts_relay_failures", "Attempts of the relay that 
 FILLS = Counter("accounts_directory_fills", "Complete fillings of the DIRECTORY bucket")
 GATEWAYS = Gauge("accounts_gateways_alive", "Gateways that have spoken lately")
 LOGINS = Counter("accounts_logins", "Logins by outcome: ok, refused, throttled", ["outcome"])
-KEY_OPERATIONS = Counter("accounts_key_operations", "Changes of API keys: issued, updated, revoked", ["operation"])
+MAILS = Counter("accounts_mails", "Mails by outcome: sent (the mail server took it), failed", ["outcome"])
+KEY_OPERATIONS = Counter(
+    "accounts_key_operations", "Changes of API keys: issued, updated, rotated, rotation_ended, revoked", ["operation"]
+)

@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from accounts.domain.presence import PresenceView
 from accounts.domain.throttle import Throttle
 from accounts.outbound.directory_bucket import DirectoryBucket
+from accounts.outbound.mail import Mail
 from accounts.outbound.passwords import Passwords
 from accounts.outbound.token_signer import TokenSigner
 from common.contracts.api_keys import Peppers
@@ -23,3 +24,5 @@ class Context:
     logins: Throttle
     bucket: DirectoryBucket
     presence: PresenceView
+    mail: Mail
+    public_url: str

@@ -31,6 +31,11 @@ def test_the_defaults_are_those_of_the_development_stack(monkeypatch: pytest.Mon
         ("ACCOUNTS_ACCESS_TOKEN_SECONDS", "a day"),
         ("ACCOUNTS_PORT", "0"),
         ("ACCOUNTS_TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("ACCOUNTS_SMTP_URL", "smtp://user:hunter2@localhost"),
+        ("ACCOUNTS_SMTP_URL", "http://localhost"),
+        ("ACCOUNTS_SMTP_URL", "smtp://localhost:99999"),
+        ("ACCOUNTS_MAIL_FROM", "nobody"),
+        ("ACCOUNTS_PUBLIC_URL", "example.com"),
         ("ACCOUNTS_NATS_PASSWORD", None),
     ],
 )
@@ -47,3 +52,18 @@ def test_a_wrong_setting_is_named_without_its_value(monkeypatch: pytest.MonkeyPa
     assert str(wrong.value).startswith(f"{name}: ")
     assert "\n" not in str(wrong.value)
     assert value is None or value not in str(wrong.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ({"ACCOUNTS_SMTP_URL": "smtp://localhost"}, "ACCOUNTS_MAIL_FROM"),
+        ({"ACCOUNTS_SMTP_URL": "smtps://me@localhost", "ACCOUNTS_MAIL_FROM": "a@b.c"}, "ACCOUNTS_SMTP_PASSWORD"),
+    ],
+)
+def test_settings_of_mail_belong_together(monkeypatch: pytest.MonkeyPatch, given: dict[str, str], missing: str):
+    """What is missing is named."""
+    for name, value in (GOOD | given).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(WrongSettings, match=f"^{missing}: set it"):
+        Settings.load()

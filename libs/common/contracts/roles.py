@@ -52,7 +52,7 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
     "owner": _EVERYTHING,
     "admin": _EVERYTHING - {"owners.manage", "organization.close"},
     "developer": _READ | {"keys.read", "keys.issue", "service_accounts.read"},
-    "billing": frozenset({"organization.read", "projects.read", "plans.read", "limits.manage", "usage.read"}),
+    "billing": _READ | {"limits.manage"},
     "viewer": _READ,
 }
 

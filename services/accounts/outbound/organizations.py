@@ -3,14 +3,14 @@
 from typing import Any
 
 import msgspec
-from sqlalchemy import RowMapping, Select, func, insert, select, update
+from sqlalchemy import RowMapping, Select, func, insert, select, union_all, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from accounts.domain.objects import Organization
 from accounts.domain.page import Page, PageAsk
 from accounts.outbound.limit_columns import joined
 from accounts.outbound.paging import page_of
-from accounts.outbound.tables import memberships, organizations
+from accounts.outbound.tables import memberships, organizations, service_accounts
 
 
 def _organization(row: RowMapping) -> Organization:
@@ -30,20 +30,36 @@ async def slug_is_taken(connection: AsyncConnection, slug: str) -> bool:
 
 
 async def find_organization(connection: AsyncConnection, organization_id: str, *, locked: bool = False) -> Organization | None:
-    """The organization, or None; `locked` keeps it unchanged until the end of the transaction."""
+    """The organization, or None; `locked` keeps it unchanged until the end of the transaction.
+
+    Not against rows that merely refer to it: projects and keys can be made meanwhile.
+    """
     query = select(organizations).where(organizations.c.id == organization_id)
-    found = await connection.execute(query.with_for_update() if locked else query)
+    found = await connection.execute(query.with_for_update(key_share=True) if locked else query)
     row = found.mappings().one_or_none()
     return None if row is None else _organization(row)
 
 
-async def organizations_of(connection: AsyncConnection, user_id: str, ask: PageAsk) -> Page[Organization]:
-    """The organizations that a user is a member of."""
+async def organizations_of(
+    connection: AsyncConnection, subject_id: str, ask: PageAsk, *, status: str | None = None, slug: str | None = None
+) -> Page[Organization]:
+    """The organizations that a user is an active member of, or the one of a service account."""
     query: Select[Any] = select(organizations).where(
         organizations.c.id.in_(
-            select(memberships.c.organization_id).where(memberships.c.user_id == user_id, memberships.c.status == "active")
+            union_all(
+                select(memberships.c.organization_id).where(
+                    memberships.c.user_id == subject_id, memberships.c.status == "active"
+                ),
+                select(service_accounts.c.organization_id).where(
+                    service_accounts.c.id == subject_id, service_accounts.c.status == "active"
+                ),
+            )
         )
     )
+    if status is not None:
+        query = query.where(organizations.c.status == status)
+    if slug is not None:
+        query = query.where(organizations.c.slug == slug)
     return await page_of(connection, query, organizations.c.id, ask, _organization)
 
 

@@ -9,7 +9,7 @@ from accounts.outbound.members import role_of
 from accounts.outbound.projects import find_project
 from accounts.outbound.service_accounts import service_account_role
 from accounts.outbound.users import is_active
-from common.contracts.roles import Permission, Role, permits
+from common.contracts.roles import PERMISSIONS, Permission, Role, permits
 from common.problems import Forbidden, NotFound, PreconditionFailed, Unauthenticated
 
 
@@ -42,6 +42,13 @@ async def _role_in(connection: AsyncConnection, caller: Principal, organization_
             return "owner"
         case "anonymous":
             return None
+
+
+async def permissions_in(connection: AsyncConnection, caller: Principal, organization_id: str) -> frozenset[Permission]:
+    """All that the caller may do in the organization with the token it came with; nothing for strangers."""
+    role = await _role_in(connection, caller, organization_id)
+    granted = frozenset() if role is None else PERMISSIONS[role]
+    return granted if caller.scopes is None else granted & caller.scopes
 
 
 async def authorize_user(connection: AsyncConnection, caller: Principal) -> None:

@@ -1,15 +1,18 @@
-"""List the organizations that the caller is a member of."""
+"""List the organizations that the caller belongs to."""
 
 from accounts.domain.objects import Organization
 from accounts.domain.page import Page, PageAsk
 from accounts.domain.principal import Principal
 from accounts.outbound.organizations import organizations_of
-from accounts.use_cases.authorize_caller import authorize_user
 from accounts.use_cases.context import Context
+from common.problems import Forbidden
 
 
-async def list_organizations(context: Context, caller: Principal, ask: PageAsk) -> Page[Organization]:
-    """One page, oldest first."""
+async def list_organizations(
+    context: Context, caller: Principal, ask: PageAsk, status: str | None = None, slug: str | None = None
+) -> Page[Organization]:
+    """One page, oldest first. Every role includes organization.read; raises Forbidden for a token that does not."""
+    if caller.scopes is not None and "organization.read" not in caller.scopes:
+        raise Forbidden("This token is not meant for organization.read.")
     async with context.engine.begin() as connection:
-        await authorize_user(connection, caller)
-        return await organizations_of(connection, caller.subject, ask)
+        return await organizations_of(connection, caller.subject, ask, status=status, slug=slug)

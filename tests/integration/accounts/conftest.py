@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from devstack.servers.postgres import PostgresServer
+from tests.integration.accounts.people import People
 from tests.integration.accounts.process import AccountsProcess, environment, run, seed
 from tests.servers import fixtures
 
@@ -78,3 +79,10 @@ def project(accounts: Service) -> dict[str, Any]:
     made = accounts.alice.post(f"/organizations/{accounts.alice_seed['organization_id']}/projects", json={"name": "Fresh"})
     assert made.status_code == 201, made.text
     return made.json()
+
+
+@pytest.fixture(scope="session")
+def people(accounts: Service) -> Iterator[People]:
+    """Makes users of the running service."""
+    with httpx.Client(base_url=f"{accounts.process.url}/api/v1", timeout=60) as client:
+        yield People(accounts.database.conninfo("accounts"), client)

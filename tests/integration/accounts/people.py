@@ -1,0 +1,97 @@
+"""People for tests: users with a token, in organizations with a role."""
+
+import uuid
+from collections.abc import Callable
+from typing import Any, get_args
+
+import httpx
+import psycopg
+
+from accounts.outbound.token_signer import TokenSigner
+from common.contracts.access_tokens import Identity
+from common.contracts.identifiers import uuid7
+from common.contracts.roles import Permission, Role
+
+ROLES: tuple[Role, ...] = get_args(Role)
+TOKEN_SECONDS = 900
+
+
+class Caller:
+    """Somebody who asks the API with a bearer token; all callers share one pool of connections."""
+
+    def __init__(self, send: Callable[..., httpx.Response], token: str) -> None:
+        self._send, self._headers = send, {"authorization": f"Bearer {token}"}
+
+    def request(self, method: str, path: str, *, headers: dict[str, str] | None = None, **more: Any) -> httpx.Response:
+        return self._send(method, path, headers=self._headers | (headers or {}), **more)
+
+    def get(self, path: str, **more: Any) -> httpx.Response:
+        return self.request("GET", path, **more)
+
+    def post(self, path: str, **more: Any) -> httpx.Response:
+        return self.request("POST", path, **more)
+
+    def patch(self, path: str, **more: Any) -> httpx.Response:
+        return self.request("PATCH", path, **more)
+
+    def delete(self, path: str, **more: Any) -> httpx.Response:
+        return self.request("DELETE", path, **more)
+
+
+class Person(Caller):
+    """A user."""
+
+    def __init__(self, send: Callable[..., httpx.Response], token: str, user_id: str, email: str) -> None:
+        super().__init__(send, token)
+        self.id, self.email = user_id, email
+
+
+class People:
+    """Makes users of a running service, in its database: there is no other way to a user without an invitation."""
+
+    def __init__(self, database: str, client: httpx.Client) -> None:
+        self._database, self._client = database, client
+
+    def make(self, name: str = "person", *, operator: bool = False) -> Person:
+        """A fresh user, who is nowhere a member."""
+        user_id, email = uuid7(), f"{name}-{uuid.uuid4().hex[:12]}@example.com"
+        self._execute(
+            "INSERT INTO users (id, email, name, operator) VALUES (%s, %s, %s, %s)", user_id, email, name.title(), operator
+        )
+        return Person(self._client.request, self._token(user_id), user_id, email)
+
+    def member(self, organization_id: str, role: Role) -> Person:
+        """A fresh user with a role in an organization, without an invitation."""
+        person = self.make(role)
+        self._execute(
+            "INSERT INTO memberships (user_id, organization_id, role) VALUES (%s, %s, %s)", person.id, organization_id, role
+        )
+        return person
+
+    def scoped(self, person: Person, *scopes: Permission) -> Caller:
+        """The same user with a token that permits less."""
+        return Caller(self._client.request, self._token(person.id, scopes))
+
+    def bearing(self, token: str) -> Caller:
+        """Whoever has this token."""
+        return Caller(self._client.request, token)
+
+    @staticmethod
+    def organization(owner: Person, name: str = "Team") -> dict[str, Any]:
+        """A fresh organization of that owner."""
+        made = owner.post("/organizations", json={"name": name})
+        assert made.status_code == 201, made.text
+        return made.json()
+
+    def actions_in(self, organization_id: str) -> list[str]:
+        """What the audit log says was done in an organization, in order."""
+        with psycopg.connect(self._database) as connection:
+            rows = connection.execute("SELECT action FROM audit_log WHERE organization_id = %s ORDER BY id", [organization_id])
+            return [action for (action,) in rows]
+
+    def _token(self, user_id: str, scopes: tuple[Permission, ...] | None = None) -> str:
+        return TokenSigner(bytes.fromhex("cd" * 32), TOKEN_SECONDS).sign(Identity(user_id=user_id, scopes=scopes))
+
+    def _execute(self, statement: str, *values: object) -> None:
+        with psycopg.connect(self._database, autocommit=True) as connection:
+            connection.execute(statement, values)

@@ -7,11 +7,11 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from accounts.domain.client_address import Network, client_address
 from accounts.domain.principal import Origin, Principal
 from accounts.inbound.errors import ABSENCES, REQUEST_ID, database_away
 from accounts.use_cases.context import Context
 from accounts.use_cases.identify_bearer import identify_bearer
+from common.client_address import Network, client_address
 from common.contracts.identifiers import uuid7
 from common.problems import Unauthenticated, render
 

@@ -34,7 +34,7 @@ class UsageProcess:
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A command that ends by itself."""
         argv = [sys.executable, "-m", "usage", *arguments]
-        return subprocess.run(argv, env=self.env, capture_output=True, text=True, timeout=60)
+        return subprocess.run(argv, env=self.env, capture_output=True, text=True, timeout=120)
 
     def migrate(self) -> None:
         done = self.run("migrate")
@@ -46,7 +46,7 @@ class UsageProcess:
         if ready:
             self.wait_ready()
 
-    def wait_ready(self, seconds: float = 30) -> None:
+    def wait_ready(self, seconds: float = 90) -> None:
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             assert self.process is not None
@@ -59,7 +59,7 @@ class UsageProcess:
     def status(self, path: str) -> int:
         """The status of a GET, 0 when nobody answers."""
         try:
-            return httpx.get(self.url + path, timeout=5, trust_env=False).status_code
+            return httpx.get(self.url + path, timeout=20, trust_env=False).status_code
         except httpx.TransportError:
             return 0
 
@@ -69,7 +69,7 @@ class UsageProcess:
     def stop(self) -> int:
         assert self.process is not None
         self.process.terminate()
-        return self.process.wait(30)
+        return self.process.wait(60)
 
     def kill(self) -> None:
         if self.process is not None and self.process.poll() is None:
@@ -84,7 +84,7 @@ class Books:
         self.conninfo = conninfo
 
     def query(self, sql: str, *values: object) -> list[tuple[object, ...]]:
-        with psycopg.connect(self.conninfo, connect_timeout=5) as connection:
+        with psycopg.connect(self.conninfo, connect_timeout=20) as connection:
             cursor = connection.execute(sql, values)
             return cursor.fetchall() if cursor.description else []
 
@@ -92,7 +92,7 @@ class Books:
         return self.query(sql, *values)[0][0]
 
 
-async def eventually(true: Callable[[], object] | Callable[[], Awaitable[object]], seconds: float = 20) -> None:
+async def eventually(true: Callable[[], object] | Callable[[], Awaitable[object]], seconds: float = 60) -> None:
     """Wait until something holds; the time is a bound with slack, not a measurement."""
     until = time.monotonic() + seconds
     while True:

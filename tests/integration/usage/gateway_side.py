@@ -1,11 +1,14 @@
 """What the other services say on the bus, said by a test: envelopes, asks, presence, directory records."""
 
+import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Self
 
 import msgspec
+import nats.errors
 from nats.aio.client import Client
 
 from common.contracts.directory import Limits, OrganizationRecord, ProjectRecord, organization_entry, project_entry
@@ -27,6 +30,8 @@ from tests.servers.fixtures import Bus
 
 MONTH = datetime.now(UTC).strftime("%Y-%m")
 DAY = datetime.now(UTC).date().isoformat()
+PATIENCE_SECONDS = 60.0
+ASK_SECONDS = 5.0
 
 
 def make_event(project_id: str, boot: str, **changes: Any) -> RequestSettled:
@@ -88,22 +93,42 @@ class GatewaySide:
         await self.ship_raw(msgspec.json.encode(events), envelope_headers(boot, first, last, close=close))
 
     async def ship_raw(self, body: bytes, headers: dict[str, str]) -> None:
-        await self.gateway.jetstream(timeout=10).publish(REQUESTS, body, headers=headers)
+        await self.gateway.jetstream(timeout=30).publish(REQUESTS, body, headers=headers)
 
     async def present(self, boot: str) -> None:
         presence = Presence(gateway="g1", boot=boot, directory_created="", applied_sequence=0, at=time.time_ns() // 1_000_000)
         await self.gateway.publish(PRESENCE, msgspec.json.encode(presence))
 
-    async def ask(self, boot: str, *asks: ScopeAsk, timeout: float = 5) -> GrantAnswer:
-        message = GrantAsk(gateway="g1", boot=boot, asks=asks)
-        answer = await self.gateway.request(GRANTS_ASK, msgspec.json.encode(message), timeout=timeout)
-        return msgspec.json.decode(answer.data, type=GrantAnswer)
+    async def ask(self, boot: str, *asks: ScopeAsk, seconds: float = PATIENCE_SECONDS) -> GrantAnswer:
+        """Asked again while nobody answers, as gateways do; raises TimeoutError."""
+        message = msgspec.json.encode(GrantAsk(gateway="g1", boot=boot, asks=asks))
+        async with asyncio.timeout(seconds):
+            while True:
+                with suppress(nats.errors.TimeoutError, nats.errors.NoRespondersError):
+                    answer = await self.gateway.request(GRANTS_ASK, message, timeout=ASK_SECONDS)
+                    return msgspec.json.decode(answer.data, type=GrantAnswer)
+                await asyncio.sleep(0.05)
 
-    async def ask_tokens(
-        self, boot: str, project_id: str, seq: int, *, limit_version: int = 1, timeout: float = 5, **amounts: Any
+    async def ask_once(
+        self,
+        boot: str,
+        project_id: str,
+        seq: int,
+        *,
+        limit_version: int = 1,
+        seconds: float = PATIENCE_SECONDS,
+        **amounts: Any,
     ) -> ScopeAnswer:
+        """The answer, whatever it says; raises TimeoutError."""
         ask = ScopeAsk(scope="project", scope_id=project_id, period=MONTH, limit_version=limit_version, seq=seq, **amounts)
-        return (await self.ask(boot, ask, timeout=timeout)).answers[0]
+        return (await self.ask(boot, ask, seconds=seconds)).answers[0]
+
+    async def ask_tokens(self, boot: str, project_id: str, seq: int, **amounts: Any) -> ScopeAnswer:
+        """The decision: asked again while usage says that the directory has told it less than the ask knows."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while (answer := await self.ask_once(boot, project_id, seq, **amounts)).status == "stale_limits":
+                await asyncio.sleep(0.05)
+        return answer
 
     async def put_project(
         self,
@@ -128,7 +153,7 @@ class GatewaySide:
         await self._put(organization_entry(organization_id), record)
 
     async def _put(self, entry: str, record: msgspec.Struct) -> None:
-        await self.accounts.jetstream(timeout=10).publish(f"$KV.DIRECTORY.{entry}", msgspec.json.encode(record))
+        await self.accounts.jetstream(timeout=30).publish(f"$KV.DIRECTORY.{entry}", msgspec.json.encode(record))
 
     async def hear_watermarks(self, boot: str) -> list[Watermark]:
         """A list that fills with what is said of a boot from now on."""

@@ -93,13 +93,13 @@ async def test_postgres_killed_and_restarted_under_load(
     own_database.server.kill()
     await asyncio.sleep(3)
     assert usage_on_own.status("/healthz") == 200
-    await eventually(lambda: usage_on_own.status("/readyz") == 503, 30)
+    await eventually(lambda: usage_on_own.status("/readyz") == 503)
     own_database.server.start()
     await running
-    await eventually(lambda: books.query("SELECT 1 FROM boots WHERE boot = %s AND contiguous = 150", boot), 60)
+    await eventually(lambda: books.query("SELECT 1 FROM boots WHERE boot = %s AND contiguous = 150", boot))
     assert books.query("SELECT spent_tokens FROM ledger WHERE scope_id = %s", project) == [(150 * 15,)]
     assert books.one("SELECT count(*) FROM requests") == 150
-    await eventually(lambda: usage_on_own.status("/readyz") == 200, 30)
+    await eventually(lambda: usage_on_own.status("/readyz") == 200)
 
 
 @pytest.mark.faults
@@ -110,26 +110,26 @@ async def test_nats_killed_and_restarted(usage: UsageProcess, bus: Bus, gateway:
     await gateway.ship([make_event(project, boot)], boot=boot, first=1)
     await eventually(lambda: books.query("SELECT 1 FROM boots WHERE boot = %s AND contiguous = 1", boot))
     bus.server.kill()
-    await eventually(lambda: usage.status("/readyz") == 503, 30)
+    await eventually(lambda: usage.status("/readyz") == 503)
     assert usage.status("/healthz") == 200
     bus.server.start()
     fresh = await GatewaySide.connect(bus)
     try:
         await fresh.ship([make_event(project, boot)], boot=boot, first=2)
-        await eventually(lambda: books.query("SELECT 1 FROM boots WHERE boot = %s AND contiguous = 2", boot), 30)
-        await eventually(lambda: usage.status("/readyz") == 200, 30)
+        await eventually(lambda: books.query("SELECT 1 FROM boots WHERE boot = %s AND contiguous = 2", boot))
+        await eventually(lambda: usage.status("/readyz") == 200)
         await fresh.put_project(project, version=2, tokens=77)
-        assert (await fresh.ask_tokens(boot, project, 1, limit_version=2, need_tokens=1, timeout=10)).limit_tokens == 77
+        assert (await fresh.ask_tokens(boot, project, 1, limit_version=2, need_tokens=1)).limit_tokens == 77
     finally:
         await fresh.close()
 
 
 async def test_a_deleted_durable_comes_back(usage: UsageProcess, gateway: GatewaySide, books: Books) -> None:
-    """The watchdog makes it again, and what was sent meanwhile is booked, within 15 s."""
+    """The watchdog makes it again, and what was sent meanwhile is booked."""
     boot, project = uuid7(), uuid7()
     await gateway.administrator.jetstream().delete_consumer(REQUESTS_STREAM, REQUESTS_CONSUMER)
     await gateway.ship([make_event(project, boot)], boot=boot, first=1)
-    await eventually(lambda: books.query("SELECT 1 FROM boots WHERE boot = %s AND contiguous = 1", boot), 15)
+    await eventually(lambda: books.query("SELECT 1 FROM boots WHERE boot = %s AND contiguous = 1", boot))
 
 
 async def test_a_recreated_directory_is_read_again(usage: UsageProcess, gateway: GatewaySide, bus: Bus, books: Books) -> None:
@@ -189,7 +189,7 @@ async def test_killed_and_stopped_under_load_nothing_is_lost_or_doubled(
     # What a killed process held comes again only after the ack wait; the gateway re-ships sooner.
     for start in range(0, 300, 50):
         await gateway.ship(events[start : start + 50], boot=boot, first=start + 1)
-    await eventually(lambda: books.query("SELECT 1 FROM boots WHERE boot = %s AND contiguous = 300", boot), 30)
+    await eventually(lambda: books.query("SELECT 1 FROM boots WHERE boot = %s AND contiguous = 300", boot))
     assert books.one("SELECT count(*) FROM requests WHERE project_id = %s", project) == 300
     assert books.query("SELECT spent_tokens FROM ledger WHERE scope_id = %s", project) == [(4_500,)]
 
@@ -203,15 +203,15 @@ async def test_a_paused_bus_is_noticed_and_survived(usage: UsageProcess, gateway
         pytest.skip("only a server that is a process of ours can be paused")
     os.kill(pid, signal.SIGSTOP)
     try:
-        await eventually(lambda: usage.status("/readyz") == 503, 40)
+        await eventually(lambda: usage.status("/readyz") == 503)
         assert usage.status("/healthz") == 200
     finally:
         os.kill(pid, signal.SIGCONT)
-    await eventually(lambda: usage.status("/readyz") == 200, 40)
+    await eventually(lambda: usage.status("/readyz") == 200)
     fresh = await GatewaySide.connect(bus)
     try:
         await fresh.ship([make_event(project, boot)], boot=boot, first=1)
-        await eventually(lambda: books.query("SELECT 1 FROM boots WHERE boot = %s AND contiguous = 1", boot), 30)
+        await eventually(lambda: books.query("SELECT 1 FROM boots WHERE boot = %s AND contiguous = 1", boot))
     finally:
         await fresh.close()
 
@@ -232,7 +232,7 @@ async def test_refused_credentials_leave_no_zombie(usage: UsageProcess, bus: Bus
     bus.server.stop()
     config.write_text(good.replace(bus.passwords["usage"], "another"))
     bus.server.start()
-    await eventually(lambda: usage.status("/readyz") == 503, 30)
+    await eventually(lambda: usage.status("/readyz") == 503)
     await asyncio.sleep(2)
     bus.server.stop()
     config.write_text(good)
@@ -246,7 +246,7 @@ async def test_refused_credentials_leave_no_zombie(usage: UsageProcess, bus: Bus
     fresh = await GatewaySide.connect(bus)
     try:
         await fresh.ship([make_event(project, boot)], boot=boot, first=1)
-        await eventually(lambda: books.query("SELECT 1 FROM boots WHERE boot = %s AND contiguous = 1", boot), 30)
+        await eventually(lambda: books.query("SELECT 1 FROM boots WHERE boot = %s AND contiguous = 1", boot))
         await fresh.put_project(project, tokens=5)
         assert (await fresh.ask_tokens(boot, project, 1, need_tokens=1)).limit_tokens == 5
     finally:
@@ -270,13 +270,13 @@ async def test_a_paused_database_freezes_nothing_else(
         os.kill(one, signal.SIGSTOP)
     try:
         await gateway.ship([make_event(project, boot)], boot=boot, first=1)
-        await eventually(lambda: usage_on_own.status("/readyz") == 503, 40)
+        await eventually(lambda: usage_on_own.status("/readyz") == 503)
         assert usage_on_own.status("/healthz") == 200
         with pytest.raises(TimeoutError):
-            await gateway.ask_tokens(boot, project, 1, need_tokens=1, timeout=1)
+            await gateway.ask_once(boot, project, 1, need_tokens=1, seconds=1)
     finally:
         for one in group:
             os.kill(one, signal.SIGCONT)
     await eventually(lambda: books.query("SELECT 1 FROM boots WHERE boot = %s AND contiguous = 1", boot), 90)
     assert books.one("SELECT count(*) FROM requests WHERE project_id = %s", project) == 1
-    await eventually(lambda: usage_on_own.status("/readyz") == 200, 40)
+    await eventually(lambda: usage_on_own.status("/readyz") == 200)

@@ -1,0 +1,37 @@
+"""The command tree."""
+
+from typing import Annotated
+
+import typer
+
+from codexflow_cli.commands import members, orgs, plans
+from codexflow_cli.invocation import Invocation
+
+app = typer.Typer(
+    name="codexflow",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # its tracebacks can show the values of variables
+    rich_markup_mode=None,
+)
+
+
+@app.callback()
+def begin(
+    context: typer.Context,
+    url: Annotated[
+        str | None, typer.Option("--url", help="Where accounts is; default: CODEXFLOW_URL, or `url` in config.toml")
+    ] = None,
+) -> None:
+    """Organizations, projects, keys and limits of a CodexFlow installation.
+
+    The environment says what is meant by default: CODEXFLOW_URL, CODEXFLOW_ORGANIZATION, CODEXFLOW_PROJECT; CODEXFLOW_TOKEN
+    stands for a sign-in. The same names, in lower case and without CODEXFLOW_, may stand in ~/.config/codexflow/config.toml.
+
+    Exit codes: 0 done, 1 refused by the service, 2 wrong use, 3 service not reached, 4 not signed in, 130 stopped by you.
+    """
+    context.obj = Invocation(url)
+
+
+app.add_typer(orgs.app, name="orgs")
+app.add_typer(members.app, name="members")
+app.add_typer(plans.app, name="plans")

@@ -1,10 +1,11 @@
 """For what can only be shown while the machine runs: a short deadline that must not pass, beside one that must."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TypeVar
+from typing import Self, TypeVar
 
 Result = TypeVar("Result")
 
@@ -52,3 +53,24 @@ class Watch:
             began = time.monotonic()
             await asyncio.sleep(TICK_SECONDS)
             self._longest = max(self._longest, time.monotonic() - began - TICK_SECONDS)
+
+
+class MachineClock:
+    """Runs only while this process does: what takes long by it was held up by something else than the machine."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._tick)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def _tick(self) -> None:
+        while not self._stopping.wait(TICK_SECONDS):
+            self.seconds += TICK_SECONDS

@@ -1,16 +1,19 @@
 """API keys in SQL: digests only, never a plaintext."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import RowMapping, func, insert, select, update
+from sqlalchemy import ColumnElement, RowMapping, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from accounts.domain.key_filter import EVERY_KEY, KeyFilter
 from accounts.domain.objects import Key
 from accounts.domain.page import Page, PageAsk
 from accounts.outbound.limit_columns import joined
 from accounts.outbound.paging import page_of
 from accounts.outbound.tables import api_keys
+from common.contracts.directory import KeySecret
 
 
 def _key(row: RowMapping) -> Key:
@@ -31,12 +34,27 @@ async def find_key(connection: AsyncConnection, project_id: str, key_id: str, *,
     return None if row is None else _key(row)
 
 
-async def keys_of(connection: AsyncConnection, project_id: str, ask: PageAsk, status: str | None) -> Page[Key]:
-    """The keys of a project, all or those with a status."""
-    query = select(api_keys).where(api_keys.c.project_id == project_id)
-    if status is not None:
-        query = query.where(api_keys.c.status == status)
+async def keys_of(connection: AsyncConnection, project_id: str, ask: PageAsk, only: KeyFilter = EVERY_KEY) -> Page[Key]:
+    """The keys of a project, all or those that a filter lets through."""
+    query = select(api_keys).where(api_keys.c.project_id == project_id, *_conditions(only))
     return await page_of(connection, query, api_keys.c.id, ask, _key)
+
+
+def _conditions(only: KeyFilter) -> list[ColumnElement[bool]]:
+    key = api_keys.c
+    found = [key[name] == getattr(only, name) for name in ("status", "owner_id", "label") if getattr(only, name) is not None]
+    if only.name is not None:
+        found.append(key.name.icontains(only.name, autoescape=True))
+    if only.unused_since is not None:
+        found.append(func.coalesce(key.last_used_at, key.created_at) < only.unused_since)
+    if only.expires_before is not None:
+        found.append(key.expires_at < only.expires_before)
+    return found
+
+
+def written(secrets: Sequence[KeySecret]) -> Any:
+    """Secrets as the column holds them."""
+    return msgspec.to_builtins(secrets)
 
 
 async def change_key(connection: AsyncConnection, key_id: str, **values: Any) -> Key:

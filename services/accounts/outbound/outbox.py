@@ -22,11 +22,12 @@ class OutboxRow(msgspec.Struct, frozen=True):
     payload: bytes
 
 
-async def announce(connection: AsyncConnection, record: Record) -> None:
-    """Write a record into the outbox; it leaves with the caller's commit, or not at all."""
-    await connection.execute(
-        insert(outbox).values(entry=entry_of(record), version=record.version, payload=msgspec.json.encode(record))
-    )
+async def announce(connection: AsyncConnection, *records: Record) -> None:
+    """Write records into the outbox; they leave with the caller's commit, or not at all."""
+    if not records:
+        return
+    rows = [{"entry": entry_of(record), "version": record.version, "payload": msgspec.json.encode(record)} for record in records]
+    await connection.execute(insert(outbox), rows)
     await connection.execute(text(f"NOTIFY {CHANNEL}"))
 
 

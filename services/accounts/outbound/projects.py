@@ -1,14 +1,15 @@
 """Projects in SQL. Their limits carry a version of their own, which budgets refer to."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import RowMapping, func, insert, select, update
+from sqlalchemy import RowMapping, bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from accounts.domain.objects import Project
 from accounts.domain.page import Page, PageAsk
-from accounts.outbound.limit_columns import joined
+from accounts.outbound.limit_columns import joined, parted
 from accounts.outbound.paging import page_of
 from accounts.outbound.tables import projects
 
@@ -32,19 +33,39 @@ async def slug_is_taken(connection: AsyncConnection, organization_id: str, slug:
 
 
 async def find_project(connection: AsyncConnection, project_id: str, *, locked: bool = False) -> Project | None:
-    """The project, or None; `locked` keeps it unchanged until the end of the transaction."""
+    """The project, or None; `locked` keeps it unchanged until the end of the transaction, while keys can be made for it."""
     query = select(projects).where(projects.c.id == project_id)
-    found = await connection.execute(query.with_for_update() if locked else query)
+    found = await connection.execute(query.with_for_update(key_share=True) if locked else query)
     row = found.mappings().one_or_none()
     return None if row is None else _project(row)
 
 
-async def projects_of(connection: AsyncConnection, organization_id: str, ask: PageAsk, status: str | None) -> Page[Project]:
-    """The projects of an organization, all or those with a status."""
+async def projects_of(
+    connection: AsyncConnection, organization_id: str, ask: PageAsk, only: Mapping[str, str] | None = None
+) -> Page[Project]:
+    """The projects of an organization, all or those whose columns have the given values."""
     query = select(projects).where(projects.c.organization_id == organization_id)
-    if status is not None:
-        query = query.where(projects.c.status == status)
+    for name, value in (only or {}).items():
+        query = query.where(projects.c[name] == value)
     return await page_of(connection, query, projects.c.id, ask, _project)
+
+
+async def projects_on_plan(connection: AsyncConnection, plan_id: str, last_id: str, limit: int) -> list[Project]:
+    """The next chunk of a plan's projects, kept unchanged until the end of the transaction; keys can be made meanwhile."""
+    query = select(projects).where(projects.c.plan_id == plan_id, projects.c.id > last_id)
+    found = await connection.execute(query.order_by(projects.c.id).limit(limit).with_for_update(key_share=True))
+    return [_project(row) for row in found.mappings()]
+
+
+async def put_limits(connection: AsyncConnection, changed: Sequence[Project]) -> None:
+    """Write limits, alerts and versions of locked projects as they stand in these objects."""
+    statement = update(projects).where(projects.c.id == bindparam("project")).values(updated_at=func.now())
+    rows = [
+        {"project": one.id, "version": one.version, "alert_percents": list(one.alert_percents), **parted(one.limits)}
+        for one in changed
+    ]
+    if rows:
+        await connection.execute(statement, rows)
 
 
 async def change_project(connection: AsyncConnection, project_id: str, **values: Any) -> Project:

@@ -1,5 +1,7 @@
 """List the projects of an organization."""
 
+from collections.abc import Mapping
+
 from accounts.domain.objects import Project
 from accounts.domain.page import Page, PageAsk
 from accounts.domain.principal import Principal
@@ -9,9 +11,9 @@ from accounts.use_cases.context import Context
 
 
 async def list_projects(
-    context: Context, caller: Principal, organization_id: str, ask: PageAsk, status: str | None = None
+    context: Context, caller: Principal, organization_id: str, ask: PageAsk, only: Mapping[str, str]
 ) -> Page[Project]:
-    """One page, oldest first, all or those with a status. Raises NotFound, Forbidden."""
+    """One page, oldest first; `only` those with these values of status, environment, plan_id, slug. Raises NotFound, Forbidden."""
     async with context.engine.begin() as connection:
         await authorize(connection, caller, "projects.read", organization_id)
-        return await projects_of(connection, organization_id, ask, status)
+        return await projects_of(connection, organization_id, ask, only)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from accounts.domain.key_filter import KeyFilter
 from accounts.domain.page import PageAsk
 from accounts.domain.principal import Principal
 from accounts.outbound.keys import keys_of
@@ -47,7 +48,7 @@ async def seed_demo(context: Context, demo: Demo) -> Seeded:
     organization_id = await _organization(context, caller, demo)
     project_id = await _project(context, caller, organization_id, demo)
     async with context.engine.begin() as connection:
-        has_key = bool((await keys_of(connection, project_id, PageAsk(limit=1), "active")).data)
+        has_key = bool((await keys_of(connection, project_id, PageAsk(limit=1), KeyFilter(status="active"))).data)
     api_key = None if has_key else (await issue_key(context, caller, project_id, NewKey(name="Demo")))[1]
     return Seeded(
         created=api_key is not None,
@@ -76,9 +77,9 @@ async def _organization(context: Context, caller: Principal, demo: Demo) -> str:
 
 async def _project(context: Context, caller: Principal, organization_id: str, demo: Demo) -> str:
     async with context.engine.begin() as connection:
-        existing = await projects_of(connection, organization_id, EVERYTHING, None)
+        existing = await projects_of(connection, organization_id, EVERYTHING)
     for project in existing.data:
         if project.name == demo.project:
             return project.id
-    new = NewProject(name=demo.project, limits=demo.limits)
+    new = NewProject(name=demo.project, limits={name: value for name, value in demo.limits.items() if value is not None})
     return (await create_project(context, caller, organization_id, new)).id

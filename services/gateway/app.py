@@ -15,6 +15,7 @@ from nats.aio.client import Client
 from prometheus_client import CollectorRegistry
 
 from common.bus import connection
+from common.client_address import parse_networks
 from common.contracts.api_keys import Peppers
 from common.contracts.directory import ProjectRecord
 from common.contracts.prices import built_in_book
@@ -27,6 +28,7 @@ from gateway.domain.refusals import Refusal
 from gateway.domain.routing import Routes
 from gateway.domain.upstream_health import Health
 from gateway.inbound.chat import ChatRoute
+from gateway.inbound.confinement import Confinement
 from gateway.inbound.documented import documented_routes
 from gateway.inbound.hot_path import HotPath
 from gateway.inbound.listeners import listen_to_quota
@@ -162,6 +164,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             },
             identify,
             meters.refused,
+            Confinement(parse_networks(settings.trusted_proxies)),
             max_in_flight=settings.max_in_flight,
         )
         registry.register(MetersCollector(meters, gauges(hot, view, feed, publisher, grants, upstream, cache)))

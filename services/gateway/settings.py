@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from common.client_address import parse_networks
 from common.contracts.api_keys import Peppers
 
 
@@ -27,6 +28,8 @@ class Settings(BaseSettings):
     cache_url: str = ""
     """redis://host:port/db of an evicting store; empty = no response cache."""
     cache_password: SecretStr = SecretStr("")
+    trusted_proxies: str = ""
+    """CIDR blocks with commas: a peer in one of them may say by X-Forwarded-For on whose behalf it asks."""
     grant_wait_ms: int = 50
     max_body_bytes: int = 10 * 1024 * 1024
     body_seconds: float = 30.0
@@ -63,6 +66,12 @@ class Settings(BaseSettings):
             long_enough = False
         if not long_enough:
             raise ValueError("give 32 bytes or more as hexadecimal digits")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        parse_networks(value)
         return value
 
     @field_validator("upstream_client")

@@ -1,7 +1,10 @@
 """Who is calling: a key joined with its project, its organization and its owner, and until when it may pass."""
 
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
+from common.client_address import Network, parse_network
 from common.contracts.directory import KeyRecord, MemberRecord, OrganizationRecord, ProjectRecord
 
 Record = KeyRecord | ProjectRecord | OrganizationRecord | MemberRecord
@@ -17,6 +20,10 @@ class Caller:
     organization: OrganizationRecord
     owner: MemberRecord | None
     closes_at: int
+    scopes: frozenset[str] | None
+    networks: tuple[Network, ...] | None
+    confined: bool
+    """Whether scopes or networks say anything: one look tells most requests that there is nothing more to ask."""
 
     def is_live(self, now_ms: int) -> bool:
         """Neither revoked, suspended nor expired, at any level."""
@@ -43,4 +50,14 @@ def join(key: KeyRecord, project: ProjectRecord, organization: OrganizationRecor
     """Work out once what the records say together."""
     is_open = all(record is None or record.status == "active" for record in (key, project, organization, owner))
     closes_at = 0 if not is_open else FOR_EVER if key.expires_at is None else key.expires_at
-    return Caller(key, project, organization, owner, closes_at)
+    scopes = None if key.scopes is None else frozenset(key.scopes)
+    networks = None if key.networks is None else tuple(_readable(key.networks))
+    confined = scopes is not None or networks is not None
+    return Caller(key, project, organization, owner, closes_at, scopes, networks, confined)
+
+
+def _readable(blocks: Iterable[str]) -> Iterator[Network]:
+    """What cannot be read lets nobody in."""
+    for block in blocks:
+        with suppress(ValueError):
+            yield parse_network(block)

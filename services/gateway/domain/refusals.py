@@ -37,6 +37,18 @@ class InvalidKey(Refusal):
     status, code, type = 401, "invalid_api_key", "invalid_request_error"
 
 
+class AddressNotAllowed(Refusal):
+    """The key is right, but it may not be used from where the request came."""
+
+    status, code, type = 403, "ip_not_allowed", "invalid_request_error"
+
+
+class InsufficientPermissions(Refusal):
+    """The key is right, but it may not use this endpoint."""
+
+    status, code, type = 403, "insufficient_permissions", "invalid_request_error"
+
+
 class BadRequest(Refusal):
     """The body cannot be understood or asks for what cannot be had."""
 

@@ -10,6 +10,7 @@ from gateway.domain.refusals import BadRequest, ModelNotFound
 
 AUTO = "auto"
 TIERS = ("fast", "deep")
+MOST_KEPT = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Routes:
     deep_from_characters: int
     default_output_cap: int
     _made: dict[str, Route] = field(default_factory=dict)
+    _narrowed: dict[tuple[str, tuple[str, ...]], Route | None] = field(default_factory=dict)
 
     def names(self) -> list[str]:
         """What `GET /v1/models` can offer."""
@@ -53,6 +55,25 @@ class Routes:
     def find(self, model: str) -> Route | None:
         """The route of a model named directly or of a tier named as a model."""
         return self.tiers.get(model) or self.models.get(model) or self._by_prefix(model)
+
+    def within(self, route: Route, policy: TierPolicy) -> Route | None:
+        """A tier's route with the models that a project's policy leaves it, None if it leaves none; other routes as they are."""
+        names = policy.fast_models if route.tier == "fast" else policy.deep_models if route.tier == "deep" else None
+        if names is None:
+            return route
+        wanted = (route.tier, names)
+        if wanted not in self._narrowed:
+            if len(self._narrowed) >= MOST_KEPT:
+                self._narrowed.clear()
+            left = tuple(candidate for candidate in route.candidates if self._is_named(candidate, names))
+            self._narrowed[wanted] = make_route(route.tier, left) if left else None
+        return self._narrowed[wanted]
+
+    def _is_named(self, candidate: Candidate, names: tuple[str, ...]) -> bool:
+        """By the model's own name, or by the name under which the file offers the same model of the same upstream."""
+        offered = (self.models[name].candidates[0] for name in names if name in self.models)
+        same = ((it.upstream, it.model) == (candidate.upstream, candidate.model) for it in offered)
+        return candidate.model in names or any(same)
 
     def _by_prefix(self, model: str) -> Route | None:
         if model in self._made:
@@ -72,7 +93,7 @@ class Routes:
                         ),
                     ),
                 )
-                if len(self._made) < 1024:
+                if len(self._made) < MOST_KEPT:
                     self._made[model] = route
                 return route
         return None
@@ -117,7 +138,10 @@ def choose(
         route = routes.find(model)
     if route is None:
         raise ModelNotFound(f"The model '{model}' does not exist or you do not have access to it.", param="model")
-    return route
+    narrowed = routes.within(route, policy)
+    if narrowed is None:
+        raise ModelNotFound(f"The project's tier policy leaves the tier '{route.tier}' no model of this gateway.", param="model")
+    return narrowed
 
 
 def _by_length(routes: Routes, policy: TierPolicy, characters: int) -> str:

@@ -48,6 +48,10 @@ class Error(BaseModel):
 _ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"model": Error, "description": "Malformed body; `param` names the field"},
     401: {"model": Error, "description": "`invalid_api_key`, whatever was wrong with the key"},
+    403: {
+        "model": Error,
+        "description": "`ip_not_allowed`, `insufficient_permissions`: the key is right, but not from here or not for this",
+    },
     404: {"model": Error, "description": "`model_not_found`"},
     405: {"model": Error, "description": "`method_not_allowed`"},
     408: {"model": Error, "description": "`request_timeout`: the body did not arrive in time"},
@@ -64,6 +68,9 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 
+_KEY_ERRORS: dict[int | str, dict[str, Any]] = {status: _ERRORS[status] for status in (401, 403)}
+
+
 def documented_routes() -> APIRouter:
     """Routes that are never reached: HotPath stands in front of them."""
     router = APIRouter(
@@ -74,11 +81,11 @@ def documented_routes() -> APIRouter:
     async def chat_completions(body: ChatCompletionRequest) -> dict[str, Any]:
         raise RouteNotFound(body.model)
 
-    @router.get("/models", responses={401: _ERRORS[401]}, summary="The models that the key may use")
+    @router.get("/models", responses=_KEY_ERRORS, summary="The models that the key may use")
     async def models() -> dict[str, Any]:
         raise RouteNotFound("models")
 
-    @router.get("/quota", responses={401: _ERRORS[401]}, summary="Where the key's budget stands")
+    @router.get("/quota", responses=_KEY_ERRORS, summary="Where the key's budget stands")
     async def quota() -> dict[str, Any]:
         raise RouteNotFound("quota")
 

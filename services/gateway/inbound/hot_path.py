@@ -4,9 +4,12 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+from common.contracts.directory import EndpointScope
 from common.contracts.identifiers import uuid7
 from gateway.domain.caller import Caller
+from gateway.domain.endpoints import SCOPES
 from gateway.domain.refusals import InvalidKey, MethodNotAllowed, Refusal, RouteNotFound, ShuttingDown
+from gateway.inbound.confinement import Confinement
 from gateway.inbound.errors import error_body, error_headers
 from gateway.inbound.request_body import ClientGone, Receive, Scope, Send
 from gateway.use_cases.identify_caller import IdentifyCaller
@@ -28,7 +31,9 @@ class Overloaded(Refusal):
 
 
 class HotPath:
-    """`routes` maps (method, path below the prefix) to handlers. `draining` refuses new requests while the old ones finish."""
+    """`routes` maps (method, path below the prefix) to handlers; one without a scope is a KeyError. `draining` refuses new requests
+    while the old ones finish.
+    """
 
     def __init__(
         self,
@@ -36,17 +41,19 @@ class HotPath:
         routes: dict[tuple[str, str], Handler],
         identify: IdentifyCaller,
         refused: Callable[[str], None],
+        confinement: Confinement,
         *,
         max_in_flight: int,
     ) -> None:
         self._rest = rest
         self._identify = identify
         self._refused = refused
+        self._confine = confinement.require
         self._max_in_flight = max_in_flight
-        self._by_path: dict[str, dict[str, Handler]] = {}
+        self._by_path: dict[str, dict[str, tuple[Handler, EndpointScope]]] = {}
         for (method, path), handler in routes.items():
             for prefix in PREFIXES:
-                self._by_path.setdefault(prefix + path, {})[method] = handler
+                self._by_path.setdefault(prefix + path, {})[method] = handler, SCOPES[method, path]
         self.in_flight = 0
         self.draining = False
 
@@ -63,7 +70,10 @@ class HotPath:
         self.in_flight += 1
         try:
             caller = self._admit(scope)
-            await self._handler(handlers, scope)(caller, scope, receive, send)
+            handler, needed = self._handler(handlers, scope)
+            if caller.confined:
+                self._confine(caller, needed, scope)
+            await handler(caller, scope, receive, send)
         except Refusal as refusal:
             await self.refuse(refusal, send)
         except ClientGone:
@@ -88,7 +98,7 @@ class HotPath:
         raise InvalidKey("Incorrect API key provided.")
 
     @staticmethod
-    def _handler(handlers: dict[str, Handler] | None, scope: Scope) -> Handler:
+    def _handler(handlers: dict[str, tuple[Handler, EndpointScope]] | None, scope: Scope) -> tuple[Handler, EndpointScope]:
         if handlers is None:
             raise RouteNotFound(f"Unknown request URL: {scope['method']} {scope['path'][:200]}.")
         handler = handlers.get(scope["method"])

@@ -235,8 +235,8 @@ class AnswerChat:
         name = run.route.tier or run.request.model
         run.cache_key = cache_key(scope_id, run.endpoint, name, run.request, run.fields)
         found = await cache.get(run.cache_key)
-        if found is None:
-            return None
+        if found is None or all(candidate.model != found.model for candidate in run.route.candidates):
+            return None  # also when the model that answered then is none of the project's any more
         self._settle(
             run,
             "ok",

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from codexflow_cli.commands import members, orgs, plans
+from codexflow_cli.commands import domains, groups, keys, limits, members, orgs, plans, projects
 from codexflow_cli.invocation import Invocation
 
 app = typer.Typer(
@@ -32,6 +32,14 @@ def begin(
     context.obj = Invocation(url)
 
 
-app.add_typer(orgs.app, name="orgs")
-app.add_typer(members.app, name="members")
-app.add_typer(plans.app, name="plans")
+for name, family in (
+    ("orgs", orgs.app),
+    ("members", members.app),
+    ("plans", plans.app),
+    ("projects", projects.app),
+    ("keys", keys.app),
+    ("limits", limits.app),
+    ("domains", domains.app),
+    ("groups", groups.app),
+):
+    app.add_typer(family, name=name)

@@ -61,9 +61,10 @@ class Client:
             if cursor is None:
                 return
 
-    def create(self, path: str, body: object = None) -> Answer:
+    def create(self, path: str, body: object = None, *, if_version: int | None = None) -> Answer:
         """POST with an Idempotency-Key: sent again when no answer came, done once all the same."""
-        return self._send("POST", path, body=body, headers={"idempotency-key": str(uuid4())}, pauses=PAUSES)
+        headers = {"idempotency-key": str(uuid4()), **_condition(if_version)}
+        return self._send("POST", path, body=body, headers=headers, pauses=PAUSES)
 
     def post(self, path: str, body: object = None, *, if_version: int | None = None) -> Answer:
         """An action that is sent once."""
@@ -77,9 +78,9 @@ class Client:
         """PUT."""
         return self._send("PUT", path, body=body)
 
-    def delete(self, path: str, *, if_version: int | None = None) -> Answer:
+    def delete(self, path: str, query: Query | None = None, *, if_version: int | None = None) -> Answer:
         """DELETE."""
-        return self._send("DELETE", path, headers=_condition(if_version))
+        return self._send("DELETE", path, query=query, headers=_condition(if_version))
 
     @contextmanager
     def download(self, path: str, query: Query | None = None) -> Iterator[Iterator[bytes]]:

@@ -7,7 +7,7 @@ from functools import cached_property
 import httpx
 import typer
 
-from codexflow_cli.client import TIMEOUT, Client, Tokens
+from codexflow_cli.client import TIMEOUT, Client, Query, Tokens
 from codexflow_cli.credentials import CredentialStore
 from codexflow_cli.errors import Refused, WrongUse
 from codexflow_cli.session import GivenToken, NoToken, StoredSession
@@ -15,6 +15,7 @@ from codexflow_cli.settings import Settings, configuration_folder, load_settings
 
 AGENT = "codexflow-cli/1"
 NOT_FOUND = 404
+ENDED = ("revoked", "ended")
 IDENTIFIER_LENGTH = 36
 
 
@@ -58,25 +59,34 @@ class Invocation:
     def organization(self, named: str | None) -> str:
         """The identifier of the one that is named, configured, or the only one there is."""
         name = named or self.settings.organization
-        return self._only_organization() if name is None else self.identify(name, "/organizations", "slug", "organization")
+        if name is None:
+            return self._only_organization()
+        return self.identify(name, "/organizations", "slug", "organization", {"slug": name})
 
     def project(self, named: str | None, organization: str | None = None) -> str:
         """The identifier of the one that is named or configured; a slug is looked up in the organization."""
         name = named or self.settings.project
         if name is None:
             raise WrongUse("Which project? Give --project, CODEXFLOW_PROJECT, or `project` in config.toml.")
-        if _is_identifier(name):
+        if is_identifier(name):
             return name.lower()
-        return self.identify(name, f"/organizations/{self.organization(organization)}/projects", "slug", "project")
+        path = f"/organizations/{self.organization(organization)}/projects"
+        return self.identify(name, path, "slug", "project", {"slug": name})
 
-    def identify(self, named: str, path: str, field: str, kind: str) -> str:
-        """The identifier of an object that is named by it, or by another field, for which its list is read. Raises Refused."""
-        if _is_identifier(named):
+    def identify(self, named: str, path: str, field: str, kind: str, query: Query | None = None) -> str:
+        """The identifier of an object that is named by it, or by another field, for which its list is read.
+
+        What has ended gives way to what has not. Raises Refused when there is none, WrongUse when there are several.
+        """
+        if is_identifier(named):
             return named.lower()
-        for item in self.client.pages(path):
-            if item[field].casefold() == named.casefold():
-                return str(item["id"] if "id" in item else item["user_id"])
-        raise Refused({"status": NOT_FOUND, "code": "not_found", "detail": f"There is no {kind} {named} that you may see."})
+        found = [item for item in self.client.pages(path, query) if item[field].casefold() == named.casefold()]
+        chosen = [item for item in found if item.get("status") not in ENDED] or found
+        if not chosen:
+            raise Refused({"status": NOT_FOUND, "code": "not_found", "detail": f"There is no {kind} {named} that you may see."})
+        if len(chosen) > 1:
+            raise WrongUse(f"There are {len(chosen)} called {named}; name the {kind} by its id.")
+        return str(chosen[0]["id"] if "id" in chosen[0] else chosen[0]["user_id"])
 
     def _only_organization(self) -> str:
         first = self.client.get("/organizations", {"limit": 2}).document["data"]
@@ -85,7 +95,8 @@ class Invocation:
         return str(first[0]["id"])
 
 
-def _is_identifier(name: str) -> bool:
+def is_identifier(name: str) -> bool:
+    """Whether this is an object's identifier and needs no looking up."""
     try:
         return len(name) == IDENTIFIER_LENGTH and bool(uuid.UUID(name))
     except ValueError:

@@ -43,6 +43,10 @@ IfVersion = Annotated[
 NewName = Annotated[str | None, typer.Option("--name", help="A new name")]
 Slug = Annotated[str | None, typer.Option("--slug", help="The short name for URLs and this command line")]
 
+Expiry = Annotated[
+    str | None, typer.Option("--expires-at", metavar="TIME|none", help="When it ends, like 2027-01-31T12:00:00Z; none: never")
+]
+
 
 def confirm(question: str, *, yes: bool) -> None:
     """Ask before something that cannot be undone or cuts somebody off. Raises Declined, or WrongUse with nobody to ask."""

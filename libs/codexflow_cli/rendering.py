@@ -16,6 +16,9 @@ from codexflow_cli.client import Answer
 UNBOUNDED = 100_000
 """Characters in a line when nobody looks at it: a row is one line then, for grep."""
 
+EFFECTIVE = "effective"
+FREE_FORM = ("tags", "limit_overrides", "before", "after")
+
 Item = Mapping[str, Any]
 
 
@@ -30,22 +33,25 @@ def show_list(answer: Answer, columns: Sequence[str], *, as_json: bool) -> None:
 
 
 def show_record(answer: Answer, *, as_json: bool, hidden: Iterable[str] = ()) -> None:
-    """One object, field by field."""
+    """One object, field by field, and where a change of it has been applied by now."""
     if as_json:
         print_document(answer)
         return
-    left_out = frozenset(hidden)
-    _print_record({name: value for name, value in _flat(answer.document).items() if name not in left_out})
+    shown = {name: value for name, value in answer.document.items() if name not in (EFFECTIVE, *hidden)}
+    _console().print(_grid(_flat(shown)))
+    if effective := answer.document.get(EFFECTIVE):
+        say(
+            f"In effect on {effective['acknowledged']} of {effective['gateways']} gateways after {effective['milliseconds']} ms"
+            f"{'; the others follow.' if effective['pending'] else '.'}"
+        )
 
 
 def show_secret(answer: Answer, field: str, *, as_json: bool) -> None:
-    """A new object whose secret is shown now and never again: apart from the rest, so that it can be copied whole."""
-    if as_json:
-        print_document(answer)
-        return
-    show_record(answer, as_json=False, hidden=(field,))
-    say("Shown once, keep it now:")
-    print_line(str(answer.document[field]))
+    """A new object whose secret is shown now and never again: alone on the last line, so that it can be copied whole."""
+    show_record(answer, as_json=as_json, hidden=(field,))
+    if not as_json:
+        say("Shown once, keep it now:")
+        print_line(str(answer.document[field]))
 
 
 def print_document(answer: Answer) -> None:
@@ -89,10 +95,6 @@ def _print_cards(console: Console, items: Sequence[Item], columns: Sequence[str]
         console.print(_grid({name: item.get(name) for name in columns}))
 
 
-def _print_record(fields: Item) -> None:
-    _console().print(_grid(fields))
-
-
 def _grid(fields: Item) -> Table:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True, style="bold")
@@ -103,11 +105,11 @@ def _grid(fields: Item) -> Table:
 
 
 def _flat(item: Item, prefix: str = "") -> dict[str, Any]:
-    """Objects inside an object become fields with a dotted name; free-form tags stay one field."""
+    """Objects inside an object become fields with a dotted name, without those that are null; free-form ones stay one field."""
     found: dict[str, Any] = {}
     for name, value in item.items():
-        if isinstance(value, dict) and value and name not in ("tags", "before", "after"):
-            found.update(_flat(value, f"{prefix}{name}."))
+        if isinstance(value, dict) and value and name not in FREE_FORM:
+            found.update({inner: each for inner, each in _flat(value, f"{prefix}{name}.").items() if each is not None})
         else:
             found[f"{prefix}{name}"] = value
     return found

@@ -6,6 +6,7 @@ they left it, until by hand it is made what the mapping would make of it; then t
 
 import re
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Literal, get_args
 
 import msgspec
@@ -22,6 +23,26 @@ DOMAIN_PATTERN = r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}
 LONGEST_DOMAIN = 253
 LONGEST_EMAIL = 254
 _LOCAL_PART = re.compile(r"[^\s@\x00-\x1f\x7f\ud800-\udfff]{1,64}")
+
+
+class DomainMapping(msgspec.Struct, frozen=True, kw_only=True):
+    """People whom the provider vouches for with an address in the domain belong to the organization. `default_role` is for those
+    without a mapped group; None = they do not."""
+
+    domain: str
+    organization_id: str
+    provider: str
+    default_role: MappedRole | None
+    created_at: datetime
+
+
+class GroupRole(msgspec.Struct, frozen=True, kw_only=True):
+    """People of a mapped domain who are in the provider's group have the role."""
+
+    organization_id: str
+    provider: str
+    group: str
+    role: MappedRole
 
 
 class Standing(msgspec.Struct, frozen=True):

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import ipaddress
 import re
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import SplitResult, urlencode, urlsplit
 
 import msgspec
@@ -50,6 +50,10 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
     email_verified: bool
     name: str
     groups: frozenset[str]
+
+
+Refusal = Literal["email_unverified", "domain_unmapped", "already_linked", "suspended"]
+"""Why a person whom a provider vouches for is not let in."""
 
 
 class UnusableClaims(ValueError):
@@ -119,11 +123,6 @@ def challenge_of(verifier: str) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
 
 
-def digest_of(secret: str) -> str:
-    """What is stored of a random value in its stead."""
-    return hashlib.sha256(secret.encode()).hexdigest()
-
-
 def person_of(claims: dict[str, Any], groups_claim: str | None) -> Person:
     """The person behind verified claims; raises UnusableClaims when there is no proper subject."""
     subject, email = claims.get("sub"), claims.get("email")
@@ -137,6 +136,13 @@ def person_of(claims: dict[str, Any], groups_claim: str | None) -> Person:
         name=_name(claims.get("name")),
         groups=_groups(claims.get(groups_claim) if groups_claim else None),
     )
+
+
+def vouched_domain(person: Person, config: ProviderConfig) -> str | None:
+    """The domain of the person's address, if the provider says that it is theirs or is trusted without saying so."""
+    if person.email is None or not (person.email_verified or config.allow_unverified_email):
+        return None
+    return domain_of(person.email)
 
 
 def _is_true(claim: object) -> bool:

@@ -61,6 +61,10 @@ def _once(names: list[str]) -> list[str]:
 AnyText = Annotated[str, AfterValidator(_writable)]
 Text = Annotated[AnyText, AfterValidator(_plain)]
 Name = Annotated[Text, Field(min_length=1, max_length=200), AfterValidator(_named)]
+Email = Annotated[
+    Text, Field(max_length=254, pattern=r'^[^@\s<>()\[\]\\,;:"]{1,64}@[^@\s<>()\[\]\\,;:"]+$', examples=["ada@example.com"])
+]
+NewPassword = Annotated[AnyText, Field(min_length=8, max_length=1024, description="At least 8 characters")]
 Slug = Annotated[str, Field(min_length=1, max_length=SLUG_LENGTH, pattern=SLUG_PATTERN)]
 ZoneName = Annotated[Text, Field(max_length=64, examples=["Europe/Berlin"]), AfterValidator(_known_zone)]
 ModelName = Annotated[Text, Field(min_length=1, max_length=200)]

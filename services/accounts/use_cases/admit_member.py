@@ -7,7 +7,6 @@ from accounts.domain.principal import Principal
 from accounts.outbound.audit import note
 from accounts.outbound.members import add_member
 from accounts.outbound.outbox import announce
-from accounts.use_cases.revoke_owned_keys import revoke_owned_keys
 from common.contracts.roles import Role
 
 
@@ -16,7 +15,6 @@ async def admit_member(connection: AsyncConnection, caller: Principal, organizat
 
     For somebody who is no member at present; the caller has made sure of that under the organization's lock.
     """
-    await revoke_owned_keys(connection, caller, organization_id, user_id)  # one issued while the membership was being ended
     member = await add_member(connection, user_id, organization_id, role)
     await announce(connection, member.record())
     await note(connection, caller, "member.joined", user_id, organization_id=organization_id, after=member)

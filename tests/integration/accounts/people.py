@@ -54,7 +54,7 @@ class People:
 
     def make(self, name: str = "person", *, operator: bool = False) -> Person:
         """A fresh user, who is nowhere a member."""
-        user_id, email = uuid7(), f"{name}-{uuid.uuid4().hex[:12]}@example.com"
+        user_id, email = uuid7(), self.fresh_email(name)
         self._execute(
             "INSERT INTO users (id, email, name, operator) VALUES (%s, %s, %s, %s)", user_id, email, name.title(), operator
         )
@@ -62,11 +62,23 @@ class People:
 
     def member(self, organization_id: str, role: Role) -> Person:
         """A fresh user with a role in an organization, without an invitation."""
-        person = self.make(role)
+        return self.join(organization_id, self.make(role), role)
+
+    def join(self, organization_id: str, person: Person, role: Role) -> Person:
+        """Make somebody a member."""
         self._execute(
             "INSERT INTO memberships (user_id, organization_id, role) VALUES (%s, %s, %s)", person.id, organization_id, role
         )
         return person
+
+    def post(self, path: str, **more: Any) -> httpx.Response:
+        """Ask without any token."""
+        return self._client.post(path, **more)
+
+    @staticmethod
+    def fresh_email(name: str = "person") -> str:
+        """One that nobody has."""
+        return f"{name}-{uuid.uuid4().hex[:12]}@example.com"
 
     def scoped(self, person: Person, *scopes: Permission) -> Caller:
         """The same user with a token that permits less."""

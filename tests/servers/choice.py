@@ -39,7 +39,7 @@ def _why_not() -> str | None:
     from tests.servers.containers import images_missing
 
     try:
-        client = docker.from_env(timeout=2)
+        client = docker.from_env(timeout=20)
     except docker.errors.DockerException:
         return "no container engine answers"
     try:

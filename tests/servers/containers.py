@@ -72,7 +72,7 @@ class InContainer:
     def _wait(self) -> None:
         import time
 
-        end = time.monotonic() + 60
+        end = time.monotonic() + 90
         while not self.is_ready():
             if time.monotonic() > end or not self._runner.running:
                 raise StartFailed(self.name, "did not become ready in its container", self._runner.tail())

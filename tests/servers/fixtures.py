@@ -67,7 +67,7 @@ class Bus:
     def provision(self) -> list[str]:
         """Run the provisioning job; may be repeated."""
         with ThreadPoolExecutor(1) as thread:
-            return thread.submit(lambda: asyncio.run(self._provision())).result(30)
+            return thread.submit(lambda: asyncio.run(self._provision())).result(90)
 
     async def _provision(self) -> list[str]:
         client = await self.connect(ADMINISTRATOR)

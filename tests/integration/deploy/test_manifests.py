@@ -38,7 +38,7 @@ def renderer() -> list[str]:
 def render() -> tuple[Manifest, ...]:
     """Every document of the base."""
     command = [*renderer(), "deploy/k8s/base"]
-    rendered = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    rendered = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert rendered.returncode == 0, rendered.stderr
     return tuple(yaml.safe_load_all(rendered.stdout))
 

@@ -14,16 +14,10 @@ from nats.js.errors import APIError
 
 from common.bus import connection
 from devstack.servers.embedded import script
+from devstack.servers.ports import free_port
 from tests.checkout import ROOT
 
 PASSWORDS = {user: f"p{index}7e5" for index, user in enumerate(("provisioner", "gateway", "accounts", "usage"))}
-
-
-def free_port() -> int:
-    """A loopback port that was free a moment ago."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture
@@ -47,12 +41,12 @@ def server(tmp_path: Path) -> Iterator[str]:
             yield f"nats://127.0.0.1:{port}"
         finally:
             process.terminate()
-            process.communicate(timeout=10)
+            process.communicate(timeout=60)
 
 
 def wait_for(port: int) -> None:
-    """Blocks until something listens there; raises TimeoutError after ten seconds."""
-    end = time.monotonic() + 10
+    """Blocks until something listens there; raises TimeoutError after a minute."""
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         with closing(socket.socket()) as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
@@ -69,7 +63,7 @@ async def test_the_job_provisions_with_the_deployed_permissions(server: str) -> 
             env={"BUS_NATS_URL": server, "BUS_NATS_PASSWORD": PASSWORDS["provisioner"], "BUS_MAX_BYTES_SCALE": "0.01"},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
         )
         assert job.returncode == 0, job.stderr
 
@@ -88,7 +82,7 @@ def test_passwords_are_not_interchangeable(server: str) -> None:
     """Another user's password does not open the door."""
     port = int(server.rsplit(":", 1)[1])
     greeting = json.dumps({"user": "usage", "pass": PASSWORDS["gateway"], "verbose": False, "protocol": 1})
-    with closing(socket.create_connection(("127.0.0.1", port), timeout=10)) as client, client.makefile("rb") as answers:
+    with closing(socket.create_connection(("127.0.0.1", port), timeout=60)) as client, client.makefile("rb") as answers:
         assert answers.readline().startswith(b"INFO ")
         client.sendall(f"CONNECT {greeting}\r\nPING\r\n".encode())
         assert b"Authorization Violation" in answers.readline()

@@ -37,7 +37,7 @@ def provider() -> Iterator[ProviderProcess]:
 
 @pytest.fixture
 def client(provider: ProviderProcess) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=f"{provider.url}/v1", api_key="any", max_retries=0, timeout=20) as made:
+    with openai.OpenAI(base_url=f"{provider.url}/v1", api_key="any", max_retries=0, timeout=60) as made:
         yield made
 
 
@@ -255,7 +255,7 @@ def test_stops_cleanly(stop: signal.Signals):
     with running_provider() as provider:
         provider.chat()
         provider.process.send_signal(stop)
-        assert provider.process.wait(timeout=15) == 0
+        assert provider.process.wait(timeout=60) == 0
 
 
 def events(response: httpx.Response) -> list[dict]:

@@ -102,7 +102,7 @@ async def test_nats_lets_the_services_do_their_work(bus):
         heard = await gateway.subscribe(f"{subjects.DIRECTORY_REPUBLISHED}.>")
         await gateway.flush()
         await accounts.jetstream().publish("$KV.DIRECTORY.project.1", b"{}")
-        assert (await heard.next_msg(timeout=5)).subject.endswith("project.1")
+        assert (await heard.next_msg(timeout=30)).subject.endswith("project.1")
         await gateway.jetstream().publish(subjects.REQUESTS, b"[]", headers={"Nats-Msg-Id": "1"})
     finally:
         await asyncio.gather(gateway.close(), accounts.close())

@@ -86,7 +86,7 @@ def test_ports_are_remembered_and_chosen_anew_when_taken(state):
 
 def test_what_a_killed_supervisor_left_is_ended_and_nothing_else(state):
     """A recorded process is ended only while it is the one that was started: its number alone proves nothing."""
-    ours, other = (subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) for _ in range(2))
+    ours, other = (subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) for _ in range(2))
     try:
         state.remember_process("ours", ours.pid)
         state.write("processes.json", state.read("processes.json") | {"other": {"pid": other.pid, "mark": "earlier"}})

@@ -7,9 +7,10 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from accounts.domain.oidc import parse_providers, parse_secrets
 from common.contracts.api_keys import Peppers
 
 SEED_BYTES = 32
@@ -86,6 +87,21 @@ def _sender(text: str | None) -> str | None:
     return text
 
 
+def _providers(text: str) -> str:
+    parse_providers(text)
+    return text
+
+
+def _provider_secrets(value: SecretStr, info: ValidationInfo) -> SecretStr:
+    secrets = parse_secrets(value.get_secret_value())
+    names = {provider.name for provider in parse_providers(info.data.get("oidc_providers", "[]"))}
+    if lacking := sorted(names - {name for name, secret in secrets.items() if secret}):
+        raise ValueError(f"give the client secret of {lacking[0]}, which ACCOUNTS_OIDC_PROVIDERS names")
+    if secrets.keys() - names:
+        raise ValueError("there is a secret of a provider that ACCOUNTS_OIDC_PROVIDERS does not name")
+    return value
+
+
 class DatabaseSettings(BaseSettings):
     """What the migration job needs."""
 
@@ -118,6 +134,8 @@ class Settings(DatabaseSettings):
     key_peppers: Annotated[SecretStr, AfterValidator(_peppers)]
     signing_key: Annotated[SecretStr, AfterValidator(_signing_key)]
     access_token_seconds: Annotated[int, Field(ge=60, le=3600)] = 900
+    session_days: Annotated[int, Field(ge=1, le=365)] = 30
+    """How long a sign-in lasts that is not refreshed."""
     trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_networks)] = ()
     """Only a peer in one of these may say by X-Forwarded-For on whose behalf it asks."""
     public_url: Annotated[str, AfterValidator(_http_url)] = "http://127.0.0.1:8001"
@@ -125,6 +143,10 @@ class Settings(DatabaseSettings):
     smtp_url: Annotated[str | None, AfterValidator(_smtp_url)] = None
     smtp_password: SecretStr | None = None
     mail_from: Annotated[str | None, AfterValidator(_sender)] = None
+    oidc_providers: Annotated[str, AfterValidator(_providers)] = "[]"
+    """Identity providers that people may sign in by: a JSON list of domain/oidc.ProviderConfig."""
+    oidc_secrets: Annotated[SecretStr, Field(validate_default=True), AfterValidator(_provider_secrets)] = SecretStr("{}")
+    """Their client secrets: a JSON object by the provider's name."""
     drain_seconds: Annotated[int, Field(ge=1, le=300)] = 10
 
     @model_validator(mode="after")

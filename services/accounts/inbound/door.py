@@ -23,14 +23,21 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 class Door:
     """In front of all routes, so that a forgotten dependency cannot leave one open, and no stranger's body is read.
 
-    `public` paths answer without a token, `plain` ones do not even look for one. Every answer carries the request's id, the
-    client's own if it has sent a well-formed one.
+    `public` paths, and all that begin with `public_below`, answer without a token, `plain` ones do not even look for one. Every
+    answer carries the request's id, the client's own if it has sent a well-formed one.
     """
 
     def __init__(
-        self, app: ASGIApp, *, public: frozenset[str], plain: frozenset[str] = frozenset(), proxies: Sequence[Network] = ()
+        self,
+        app: ASGIApp,
+        *,
+        public: frozenset[str],
+        public_below: tuple[str, ...] = (),
+        plain: frozenset[str] = frozenset(),
+        proxies: Sequence[Network] = (),
     ) -> None:
         self._app, self._public, self._plain, self._proxies = app, public | plain, plain, proxies
+        self._public_below = public_below
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -44,13 +51,16 @@ class Door:
         except ABSENCES:
             await database_away()(scope, receive, send)
             return
-        if caller.kind == "anonymous" and scope["path"] not in self._public:
+        if caller.kind == "anonymous" and not self._is_public(scope["path"]):
             await render(401, Unauthenticated.code, "Give a valid access token.")(scope, receive, send)
             return
         if _announced(headers) > LARGEST_BODY:
             await render(413, "content_too_large", f"At most {LARGEST_BODY} bytes.")(scope, receive, send)
             return
         await self._app(scope, _bounded(receive), send)
+
+    def _is_public(self, path: str) -> bool:
+        return path in self._public or path.startswith(self._public_below)
 
     def _origin(self, scope: Scope, headers: Headers) -> Origin:
         client, given = scope.get("client"), headers.get(REQUEST_ID, "")

@@ -1,12 +1,14 @@
 """What the use cases work with: built once in app.py (or by the command line), the same for the whole life of the process."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from accounts.domain.presence import PresenceView
 from accounts.domain.throttle import Throttle
 from accounts.outbound.directory_bucket import DirectoryBucket
+from accounts.outbound.identity_provider import IdentityProviders
 from accounts.outbound.mail import Mail
 from accounts.outbound.passwords import Passwords
 from accounts.outbound.token_signer import TokenSigner
@@ -26,3 +28,6 @@ class Context:
     presence: PresenceView
     mail: Mail
     public_url: str
+    session_lasts: timedelta
+    oidc: IdentityProviders
+    oidc_starts: Throttle

@@ -20,6 +20,7 @@ class Caller:
     organization: OrganizationRecord
     owner: MemberRecord | None
     closes_at: int
+    is_endless: bool
     scopes: frozenset[str] | None
     networks: tuple[Network, ...] | None
     confined: bool
@@ -53,7 +54,7 @@ def join(key: KeyRecord, project: ProjectRecord, organization: OrganizationRecor
     scopes = None if key.scopes is None else frozenset(key.scopes)
     networks = None if key.networks is None else tuple(_readable(key.networks))
     confined = scopes is not None or networks is not None
-    return Caller(key, project, organization, owner, closes_at, scopes, networks, confined)
+    return Caller(key, project, organization, owner, closes_at, closes_at == FOR_EVER, scopes, networks, confined)
 
 
 def _readable(blocks: Iterable[str]) -> Iterator[Network]:

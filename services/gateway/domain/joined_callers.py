@@ -31,10 +31,11 @@ class JoinedCallers:
         self._most = most
         self._young = _Generation()
         self._old = _Generation()
+        self._found = self._young.by_lookup
 
     def find(self, lookup: str) -> Caller | None:
         """The caller if it is at hand: all its records are the present ones then."""
-        known = self._young.by_lookup.get(lookup)
+        known = self._found.get(lookup)
         if known is not None:
             return known
         old = self._old.by_lookup.get(lookup)
@@ -47,6 +48,7 @@ class JoinedCallers:
         if lookup not in self._young.by_lookup:
             if len(self._young.by_lookup) >= self._most:
                 self._old, self._young = self._young, _Generation()
+                self._found = self._young.by_lookup
             self._young.add(known)
         return known
 

@@ -98,7 +98,7 @@ class IdentifyCaller:
     def still_valid(self, caller: Caller) -> bool:
         """Whether a caller that was identified a while ago may still pass; next to nothing while its records are the same."""
         current = self._at_hand(caller.key.lookup)
-        if current is caller and caller.closes_at == FOR_EVER:
+        if current is caller and caller.is_endless:
             return True
         current = current or self._view.join(caller.key.lookup)
         return current is not None and current.is_live(self._clock_ns() // 1_000_000)

@@ -4,7 +4,19 @@ from typing import Annotated
 
 import typer
 
-from codexflow_cli.commands import domains, groups, keys, limits, members, orgs, plans, projects
+from codexflow_cli.commands import (
+    domains,
+    groups,
+    invitations,
+    keys,
+    limits,
+    members,
+    orgs,
+    plans,
+    projects,
+    sessions,
+    sign_in,
+)
 from codexflow_cli.invocation import Invocation
 
 app = typer.Typer(
@@ -32,14 +44,17 @@ def begin(
     context.obj = Invocation(url)
 
 
+app.add_typer(sign_in.app)
 for name, family in (
     ("orgs", orgs.app),
     ("members", members.app),
+    ("invitations", invitations.app),
     ("plans", plans.app),
     ("projects", projects.app),
     ("keys", keys.app),
     ("limits", limits.app),
     ("domains", domains.app),
     ("groups", groups.app),
+    ("sessions", sessions.app),
 ):
     app.add_typer(family, name=name)

@@ -34,7 +34,7 @@ EVERYTHING: dict[str, Any] = {
 
 
 @pytest.fixture
-def bob_as(accounts: Service) -> Iterator[Callable[[str], AbstractContextManager[httpx.Client]]]:
+def bob_as(accounts: Service) -> Callable[[str], AbstractContextManager[httpx.Client]]:
     """Bob with a role in Alice's organization, for a while."""
     membership = (accounts.bob_seed["user_id"], accounts.alice_seed["organization_id"])
 
@@ -49,7 +49,7 @@ def bob_as(accounts: Service) -> Iterator[Callable[[str], AbstractContextManager
             finally:
                 connection.execute("DELETE FROM memberships WHERE user_id = %s AND organization_id = %s", membership)
 
-    yield member
+    return member
 
 
 @pytest.fixture

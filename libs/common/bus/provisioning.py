@@ -96,6 +96,7 @@ def declarations(*, replicas: int = 1, max_bytes_scale: float = 1.0) -> tuple[De
                 allow_rollup_hdrs=True,
                 deny_delete=True,
                 allow_direct=True,
+                allow_atomic=True,  # filling it in batches of one sync each is ten times as fast
                 num_replicas=replicas,
                 republish=RePublish(src="$KV.DIRECTORY.>", dest=f"{subjects.DIRECTORY_REPUBLISHED}.>"),
             )

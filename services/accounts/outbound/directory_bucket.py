@@ -1,7 +1,7 @@
 """The DIRECTORY bucket: records are put under a fence, so that an older version can never replace a newer one."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -10,6 +10,8 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import APIError, NotFoundError
 
+from accounts.domain.directory_snapshot import ABSENT, DirectorySnapshot, Stored
+from accounts.outbound.atomic_batch import Refused, publish_together
 from accounts.outbound.bus import Bus, BusAway
 from common.contracts.subjects import DIRECTORY_STREAM
 
@@ -20,17 +22,13 @@ WRONG_LAST_SEQUENCE = (10071, 10164)
 FETCH = 1_000
 ROOT = "$KV.DIRECTORY."
 EXPECTED_SEQUENCE = "Nats-Expected-Last-Subject-Sequence"
+FEWEST_TOGETHER = 16
+MOST_TOGETHER = 1_000
+MOST_BYTES_TOGETHER = 1024 * 1024
+"""What the server takes as one batch, and what the client may send without waiting."""
 
 
-class Stored(msgspec.Struct, frozen=True):
-    """What the bucket holds under an entry."""
-
-    version: int
-    sequence: int
-
-
-ABSENT = Stored(version=0, sequence=0)
-_SNAPSHOT = ConsumerConfig(
+_ALL = ConsumerConfig(
     ack_policy=AckPolicy.NONE, deliver_policy=DeliverPolicy.LAST_PER_SUBJECT, filter_subject=f"{ROOT}>", inactive_threshold=30
 )
 
@@ -47,6 +45,7 @@ class Put(msgspec.Struct, frozen=True):
 class _Stamp(msgspec.Struct):
     version: int = 0
     generation: int = 0
+    status: str = ""
 
 
 class DirectoryBucket:
@@ -62,25 +61,43 @@ class DirectoryBucket:
             return info.created.isoformat(timespec="microseconds") if info.created else ""
 
     async def read(self, entry: str) -> Stored | None:
-        """Version and sequence of the current record, as its leader knows them."""
+        """What its leader holds under the entry."""
+        found = await self.read_record(entry)
+        return None if found is None else found[0]
+
+    async def read_record(self, entry: str) -> tuple[Stored, bytes] | None:
+        """The same with the record itself."""
         async with self._jetstream() as jetstream:
             try:
                 message = await jetstream.get_last_msg(DIRECTORY_STREAM, _subject(entry))
             except NotFoundError as missing:
-                if missing.err_code != NO_MESSAGE_FOUND:
-                    raise
+                _require_stream(missing)
                 return None
-            return Stored(_version_of(message.data or b""), message.seq or 0)
+            body = message.data or b""
+            return _stored(body, message.seq or 0), body
 
-    async def snapshot(self) -> dict[str, Stored]:
-        """What the bucket holds under every entry: some 100,000 a second, and some 200 bytes of memory for each."""
+    async def entry_at(self, sequence: int) -> str | None:
+        """The entry that was put at this sequence; None when it has been put again since."""
         async with self._jetstream() as jetstream:
-            consumer = await jetstream.add_consumer(DIRECTORY_STREAM, _SNAPSHOT)
+            try:
+                message = await jetstream.get_msg(DIRECTORY_STREAM, sequence)
+            except NotFoundError as missing:
+                _require_stream(missing)
+                return None
+            return (message.subject or "").removeprefix(ROOT)
+
+    async def snapshot(self) -> DirectorySnapshot:
+        """What the bucket holds under every entry: some 100,000 a second. What is put meanwhile may or may not be in it."""
+        snapshot = DirectorySnapshot()
+        async with self._jetstream() as jetstream:
+            consumer = await jetstream.add_consumer(DIRECTORY_STREAM, _ALL)
             batches = await jetstream.pull_subscribe_bind(consumer=consumer.name, stream=DIRECTORY_STREAM)
             try:
-                return await _all_of(batches, consumer.num_pending or 0)
+                await _take_all(batches, consumer.num_pending or 0, snapshot)
             finally:
                 await batches.unsubscribe()
+        snapshot.settle()
+        return snapshot
 
     async def put_newer(self, entry: str, version: int, payload: bytes, guess: Stored | None = None) -> bool:
         """Put a record unless the bucket has this version or a newer one; whether it was put.
@@ -97,7 +114,15 @@ class DirectoryBucket:
         return False
 
     async def put_many(self, puts: Sequence[Put]) -> list[bool | BusAway]:
-        """Put records of different entries side by side; for each what put_newer answered, or why the bus did not take it."""
+        """Put records of different entries; for each what put_newer answered, or why the bus did not take it.
+
+        Many of them with a guess go in batches, each fenced like a single one and taken whole or not at all; a batch that was not
+        taken is put one by one, side by side.
+        """
+        answers: dict[str, bool | BusAway] = {}
+        for batch in _batches([put for put in puts if put.guess is not None and put.guess.version < put.version]):
+            answers |= await self._put_together(batch)
+        rest = [put for put in puts if put.entry not in answers]
         window = asyncio.Semaphore(WINDOW)
 
         async def one(put: Put) -> bool | BusAway:
@@ -107,7 +132,21 @@ class DirectoryBucket:
                 except BusAway as away:
                     return away
 
-        return await asyncio.gather(*map(one, puts))
+        answers |= zip((put.entry for put in rest), await asyncio.gather(*map(one, rest)), strict=True)
+        return [answers[put.entry] for put in puts]
+
+    async def _put_together(self, batch: list[Put]) -> dict[str, bool | BusAway]:
+        """What became of each; nothing when the batch was refused, for a guess was wrong or the stream does not take batches."""
+        messages = [(_subject(put.entry), put.payload, {EXPECTED_SEQUENCE: str((put.guess or ABSENT).sequence)}) for put in batch]
+        answer: bool | BusAway = True
+        try:
+            async with self._jetstream():
+                await publish_together(self._bus.client, messages, timeout=TIMEOUT_SECONDS)
+        except Refused:
+            return {}
+        except BusAway as away:
+            answer = away
+        return dict.fromkeys((put.entry for put in batch), answer)
 
     async def _put(self, entry: str, payload: bytes, expected: int) -> bool:
         async with self._jetstream() as jetstream:
@@ -129,23 +168,42 @@ class DirectoryBucket:
             raise BusAway(str(problem) or type(problem).__name__) from problem
 
 
-async def _all_of(batches: JetStreamContext.PullSubscription, expected: int) -> dict[str, Stored]:
-    found: dict[str, Stored] = {}
+async def _take_all(batches: JetStreamContext.PullSubscription, expected: int, snapshot: DirectorySnapshot) -> None:
     remaining = expected
     while remaining > 0:
         for message in await batches.fetch(min(FETCH, remaining), timeout=TIMEOUT_SECONDS):
-            found[message.subject.removeprefix(ROOT)] = Stored(_version_of(message.data), message.metadata.sequence.stream)
+            sequence = message.metadata.sequence.stream
+            snapshot.add(message.subject.removeprefix(ROOT), _stored(message.data, sequence))
             remaining = message.metadata.num_pending
-    return found
+
+
+def _require_stream(missing: NotFoundError) -> None:
+    """That there is no such message is an answer, that there is no such stream is a fault."""
+    if missing.err_code != NO_MESSAGE_FOUND:
+        raise missing
+
+
+def _batches(puts: Sequence[Put]) -> Iterator[list[Put]]:
+    """Runs that fit into one batch; fewer than are worth one are left out."""
+    batch: list[Put] = []
+    size = 0
+    for put in puts:
+        if len(batch) == MOST_TOGETHER or size + len(put.payload) > MOST_BYTES_TOGETHER:
+            yield batch
+            batch, size = [], 0
+        batch.append(put)
+        size += len(put.payload)
+    if len(batch) >= FEWEST_TOGETHER:
+        yield batch
 
 
 def _subject(entry: str) -> str:
     return f"{ROOT}{entry}"
 
 
-def _version_of(body: bytes) -> int:
+def _stored(body: bytes, sequence: int) -> Stored:
     try:
         stamp = msgspec.json.decode(body, type=_Stamp)
     except msgspec.MsgspecError:
-        return 0  # whatever that is, any record of ours is newer
-    return max(stamp.version, stamp.generation)
+        return Stored(0, sequence)  # whatever that is, any record of ours is newer
+    return Stored(max(stamp.version, stamp.generation), sequence, stamp.status)

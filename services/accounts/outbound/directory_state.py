@@ -44,10 +44,11 @@ async def note_shape(connection: AsyncConnection, shape: int) -> None:
     await connection.execute(update(directory_state).values(shape=shape))
 
 
-async def next_generation(connection: AsyncConnection) -> int:
-    """A generation number that nobody has used."""
+async def next_generation(connection: AsyncConnection, used: int) -> int:
+    """A generation number that nobody has used: above ours, and above the bucket's, should our table be a restored one."""
+    generation = func.greatest(directory_state.c.generation, used) + 1
     found = await connection.execute(
-        update(directory_state).values(generation=directory_state.c.generation + 1).returning(directory_state.c.generation)
+        update(directory_state).values(generation=generation).returning(directory_state.c.generation)
     )
     number: int = found.scalar_one()
     return number

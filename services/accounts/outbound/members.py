@@ -121,7 +121,7 @@ async def roles_of(connection: AsyncConnection, user_id: str) -> dict[str, Role]
 
 
 async def members_after(connection: AsyncConnection, last: tuple[str, str], limit: int) -> list[Member]:
-    """The next chunk of all memberships by organization and user, for re-publishing."""
-    place = tuple_(memberships.c.organization_id, memberships.c.user_id)
-    found = await connection.execute(_query().where(place > last).order_by(place).limit(limit))
+    """The next chunk of all memberships after a user and organization, for re-publishing."""
+    place = (memberships.c.user_id, memberships.c.organization_id)
+    found = await connection.execute(_query().where(tuple_(*place) > last).order_by(*place).limit(limit))
     return [_member(row) for row in found.mappings()]

@@ -8,9 +8,10 @@ import psycopg
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from accounts.domain.directory_snapshot import ABSENT
 from accounts.outbound import metrics
 from accounts.outbound.bus import BusAway
-from accounts.outbound.directory_bucket import ABSENT, DirectoryBucket, Put
+from accounts.outbound.directory_bucket import DirectoryBucket, Put
 from accounts.outbound.leadership import leadership
 from accounts.outbound.outbox import OutboxRow, remove, waiting
 from accounts.use_cases.republish_directory import keep_filled

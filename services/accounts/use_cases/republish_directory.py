@@ -7,10 +7,11 @@ import time
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from accounts.domain.directory_snapshot import DirectorySnapshot
 from accounts.domain.objects import SHAPE, Record, entry_of
 from accounts.outbound import metrics
 from accounts.outbound.bus import BusAway
-from accounts.outbound.directory_bucket import ABSENT, DirectoryBucket, Put, Stored
+from accounts.outbound.directory_bucket import DirectoryBucket, Put
 from accounts.outbound.directory_rows import SOURCES, raise_versions, records_of
 from accounts.outbound.directory_state import DirectoryState, ask_republish, next_generation, note_filled, note_shape, read_state
 from common.contracts.directory import MANIFEST_KEY, Manifest
@@ -58,10 +59,11 @@ async def fill_if_needed(engine: AsyncEngine, bucket: DirectoryBucket) -> bool:
     new_bucket = created != state.bucket_created
     if not new_bucket and state.republish_asked <= state.republish_done:
         return False
+    known = await bucket.snapshot()
     async with engine.begin() as connection:
-        generation = await next_generation(connection)
-    log.info("directory: filling the bucket", extra={"generation": generation, "new_bucket": new_bucket})
-    counts = await _put_all(engine, bucket, await bucket.snapshot())
+        generation = await next_generation(connection, known.meet(MANIFEST_KEY).version)
+    log.info("directory: filling the bucket", extra={"generation": generation, "new_bucket": new_bucket, "holds": len(known)})
+    counts = await _put_all(engine, bucket, known)
     if await bucket.created() != created:
         return False  # replaced meanwhile: a manifest must not vouch for a bucket that got only a part
     manifest = Manifest(generation=generation, published_at=int(time.time() * 1000), **counts)
@@ -91,7 +93,7 @@ async def _state(engine: AsyncEngine) -> DirectoryState:
         return await read_state(connection)
 
 
-async def _put_all(engine: AsyncEngine, bucket: DirectoryBucket, known: dict[str, Stored]) -> dict[str, int]:
+async def _put_all(engine: AsyncEngine, bucket: DirectoryBucket, known: DirectorySnapshot) -> dict[str, int]:
     """Put what the bucket lacks; how many there are by kind. What is skipped was there, in the bucket that the manifest is for."""
     counts = dict.fromkeys((source.counted_as for source in SOURCES), 0)
     for source in SOURCES:
@@ -101,8 +103,8 @@ async def _put_all(engine: AsyncEngine, bucket: DirectoryBucket, known: dict[str
     return counts
 
 
-async def _put_lacking(bucket: DirectoryBucket, records: list[Record], known: dict[str, Stored]) -> None:
-    seen = [(record, known.get(entry_of(record), ABSENT)) for record in records]
+async def _put_lacking(bucket: DirectoryBucket, records: list[Record], known: DirectorySnapshot) -> None:
+    seen = [(record, known.meet(entry_of(record))) for record in records]
     lacking = [(record, stored) for record, stored in seen if stored.version < record.version]
     puts = [Put(entry_of(record), record.version, msgspec.json.encode(record), stored) for record, stored in lacking]
     for answer in await bucket.put_many(puts):

@@ -4,21 +4,37 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import timedelta
 from functools import partial
 from typing import TypedDict
 
 from fastapi import Depends, FastAPI
 from pydantic import SecretStr
 
+from accounts.domain.oidc import SIGN_IN_PATH, parse_providers, parse_secrets
 from accounts.domain.presence import PresenceView
 from accounts.domain.throttle import Throttle
-from accounts.inbound import errors, keys, login, members, organizations, plans, projects
+from accounts.inbound import (
+    errors,
+    identity_mappings,
+    invitations,
+    keys,
+    login,
+    me,
+    members,
+    oidc,
+    organizations,
+    plans,
+    projects,
+    sessions,
+)
 from accounts.inbound.caller import identified
 from accounts.inbound.door import Door
 from accounts.inbound.presence_listener import PresenceListener
 from accounts.outbound.bus import Bus
 from accounts.outbound.database import database_url, open_engine
 from accounts.outbound.directory_bucket import DirectoryBucket
+from accounts.outbound.identity_provider import IdentityProviders
 from accounts.outbound.mail import Mail, mail_server
 from accounts.outbound.passwords import Passwords
 from accounts.outbound.token_signer import TokenSigner
@@ -32,11 +48,14 @@ from common.contracts.subjects import PRESENCE
 from common.health import Dependency, health_routes
 
 LOGINS_PER_MINUTE = 10
+OIDC_STARTS_PER_MINUTE = 120
+"""From one address, behind which a whole company may sit."""
 RESTART_SECONDS = 1.0
 PLAIN = frozenset({"/healthz", "/readyz", "/metrics", "/docs", "/docs/oauth2-redirect", "/openapi.json", JWKS_PATH})
 """Paths that do not even look at a token, so that they answer also without a database."""
-PUBLIC = PLAIN | {login.LOGIN_PATH}
-"""All paths that answer without a token."""
+PUBLIC = PLAIN | {login.LOGIN_PATH, login.REFRESH_PATH, SIGN_IN_PATH, invitations.PREVIEW_PATH, invitations.ACCEPT_PATH}
+PUBLIC_BELOW = (f"{SIGN_IN_PATH}/",)
+"""All paths that answer without a token, and what they begin with."""
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +77,8 @@ async def open_context(settings: Settings) -> AsyncIterator[tuple[Context, Bus]]
         stack.callback(passwords.close)
         bus = Bus(settings.nats_url, settings.nats_password.get_secret_value())
         stack.push_async_callback(bus.close)
+        providers = _identity_providers(settings)
+        stack.push_async_callback(providers.close)
         context = Context(
             engine=engine,
             passwords=passwords,
@@ -68,8 +89,16 @@ async def open_context(settings: Settings) -> AsyncIterator[tuple[Context, Bus]]
             presence=PresenceView(),
             mail=Mail(mail_server(settings.smtp_url, _revealed(settings.smtp_password), settings.mail_from)),
             public_url=settings.public_url,
+            session_lasts=timedelta(days=settings.session_days),
+            oidc=providers,
+            oidc_starts=Throttle(OIDC_STARTS_PER_MINUTE),
         )
         yield context, bus
+
+
+def _identity_providers(settings: Settings) -> IdentityProviders:
+    secrets = parse_secrets(settings.oidc_secrets.get_secret_value())
+    return IdentityProviders(parse_providers(settings.oidc_providers), secrets, settings.public_url)
 
 
 def _revealed(secret: SecretStr | None) -> str | None:
@@ -106,10 +135,22 @@ def build_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
     )
     errors.install(app)
-    app.add_middleware(Door, public=PUBLIC, plain=PLAIN, proxies=settings.trusted_proxies)
+    app.add_middleware(Door, public=PUBLIC, public_below=PUBLIC_BELOW, plain=PLAIN, proxies=settings.trusted_proxies)
     app.include_router(health_routes(check))
     app.include_router(login.router, responses=errors.PROBLEMS)
-    for guarded in (organizations.router, members.router, plans.router, projects.router, keys.router):
+    app.include_router(oidc.router, responses=errors.PROBLEMS)
+    app.include_router(invitations.public_router, responses=errors.PROBLEMS)
+    for guarded in (
+        me.router,
+        sessions.router,
+        organizations.router,
+        members.router,
+        identity_mappings.router,
+        invitations.router,
+        plans.router,
+        projects.router,
+        keys.router,
+    ):
         app.include_router(guarded, dependencies=[Depends(identified)], responses=errors.PROBLEMS)
     return app
 

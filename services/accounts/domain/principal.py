@@ -21,7 +21,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """A caller. Its roles are read from the database when something is to be decided, never taken from a token.
 
     `scopes` None = all that its roles permit. `operator`: runs the installation (users, domains), which is no role in any
-    organization. `session_id` is the sign-in of a user who came with an access token; None for long-lived tokens.
+    organization. `session_id` is the sign-in of a user, `token_id` the long-lived token of a user or a service account, by which they came.
     """
 
     kind: PrincipalKind
@@ -30,6 +30,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     operator: bool = False
     scopes: frozenset[Permission] | None = None
     session_id: str | None = None
+    token_id: str | None = None
     origin: Origin = Origin()
 
     @property

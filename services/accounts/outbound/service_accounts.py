@@ -23,6 +23,16 @@ async def service_account_role(connection: AsyncConnection, service_account_id: 
     return role
 
 
+async def service_account_roles(connection: AsyncConnection, service_account_id: str) -> dict[str, Role]:
+    """Its role in its one organization, if it is active."""
+    found = await connection.execute(
+        select(service_accounts.c.organization_id, service_accounts.c.role).where(
+            service_accounts.c.id == service_account_id, service_accounts.c.status == "active"
+        )
+    )
+    return {row.organization_id: row.role for row in found}
+
+
 async def service_accounts_after(connection: AsyncConnection, last_id: str, limit: int) -> list[ServiceAccount]:
     """The next chunk of all service accounts, for re-publishing."""
     found = await connection.execute(

@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 import httpx
 import psycopg
+from argon2 import PasswordHasher
 
 from accounts.outbound.token_signer import TokenSigner
 from common.contracts.access_tokens import Identity
@@ -52,11 +53,18 @@ class People:
     def __init__(self, database: str, client: httpx.Client) -> None:
         self._database, self._client = database, client
 
-    def make(self, name: str = "person", *, operator: bool = False) -> Person:
+    def make(
+        self, name: str = "person", *, email: str | None = None, operator: bool = False, password: str | None = None
+    ) -> Person:
         """A fresh user, who is nowhere a member."""
-        user_id, email = uuid7(), self.fresh_email(name)
+        user_id, email = uuid7(), email or self.fresh_email(name)
         self._execute(
-            "INSERT INTO users (id, email, name, operator) VALUES (%s, %s, %s, %s)", user_id, email, name.title(), operator
+            "INSERT INTO users (id, email, name, operator, password_hash) VALUES (%s, %s, %s, %s, %s)",
+            user_id,
+            email,
+            name.title(),
+            operator,
+            None if password is None else PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1).hash(password),
         )
         return Person(self._client.request, self._token(user_id), user_id, email)
 
@@ -102,7 +110,16 @@ class People:
             return [action for (action,) in rows]
 
     def _token(self, user_id: str, scopes: tuple[Permission, ...] | None = None) -> str:
-        return TokenSigner(bytes.fromhex("cd" * 32), TOKEN_SECONDS).sign(Identity(user_id=user_id, scopes=scopes))
+        session = uuid7()
+        self._execute(
+            "INSERT INTO sessions (id, user_id, method, refresh_digest, address, agent, refreshed_at, expires_at) "
+            "VALUES (%s, %s, 'password', %s, '', '', now(), now() + interval '1 day')",
+            session,
+            user_id,
+            session,
+        )
+        identity = Identity(user_id=user_id, scopes=scopes, session_id=session)
+        return TokenSigner(bytes.fromhex("cd" * 32), TOKEN_SECONDS).sign(identity)
 
     def _execute(self, statement: str, *values: object) -> None:
         with psycopg.connect(self._database, autocommit=True) as connection:

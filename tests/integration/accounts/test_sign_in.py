@@ -59,7 +59,11 @@ def _signer(seed: str = "cd" * 32, lifetime: int = 900) -> TokenSigner:
 
 def test_expired_tampered_and_foreign_tokens_are_refused(accounts: Service):
     """One answer for all of them."""
-    identity = Identity(user_id=accounts.alice_seed["user_id"])
+    url = f"{accounts.process.url}/api/v1/organizations"
+    signed_in = httpx.post(
+        f"{accounts.process.url}/api/v1/auth/login", json={"email": "alice@example.com", "password": "password"}
+    ).json()
+    identity = Identity(user_id=accounts.alice_seed["user_id"], session_id=signed_in["session_id"])
     good = _signer().sign(identity)
     header, payload, signature = good.split(".")
     unsigned = jwt.encode({"sub": identity.user_id}, None, algorithm="none")
@@ -70,8 +74,9 @@ def test_expired_tampered_and_foreign_tokens_are_refused(accounts: Service):
         _signer("ee" * 32).sign(identity),
         unsigned,
         "nonsense",
+        _signer().sign(Identity(user_id=identity.user_id)),
+        _signer().sign(Identity(user_id=accounts.bob_seed["user_id"], session_id=signed_in["session_id"])),
     ]
-    url = f"{accounts.process.url}/api/v1/organizations"
     assert httpx.get(url, headers={"authorization": f"Bearer {good}"}).status_code == 200
     answers = [httpx.get(url, headers={"authorization": f"Bearer {token}"}) for token in tokens]
     assert [answer.status_code for answer in answers] == [401] * len(tokens)

@@ -77,11 +77,13 @@ def _print_items(items: Sequence[Item], columns: Sequence[str]) -> None:
     console = _console()
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for name in columns:
-        table.add_column(label(name), no_wrap=True, justify="right" if _is_number(items, name) else "left")
+        table.add_column(
+            label(name.removeprefix("limits.")), no_wrap=True, justify="right" if _is_number(items, name) else "left"
+        )
     flat = [_flat(item) for item in items]
     for item in flat:
         table.add_row(*(Text(cell(name, item.get(name))) for name in columns))
-    if Measurement.get(console, console.options, table).maximum > console.width:
+    if Measurement.get(console, console.options.update(max_width=UNBOUNDED), table).maximum > console.width:
         _print_cards(console, flat, columns)
     else:
         console.print(table)

@@ -1,0 +1,1 @@
+"""Tests of the command line: the real `codexflow` program against a real accounts service."""

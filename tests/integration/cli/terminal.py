@@ -1,0 +1,68 @@
+"""A person's terminal: a home of its own and the console script `codexflow` as it is installed."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PROGRAM = Path(sys.executable).parent / "codexflow"
+SECONDS = 120.0
+"""A command takes half a second; a machine that stands still must not fail a test."""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command said, and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        """Stdout as the one JSON document that it has to be."""
+        return json.loads(self.out)
+
+    @property
+    def last_line(self) -> str:
+        return self.out.splitlines()[-1]
+
+
+class Terminal:
+    """Runs commands; what it stores lies under `home`."""
+
+    def __init__(self, home: Path, url: str | None = None, **more: str) -> None:
+        self.home = home
+        self.folder = home / "config/codexflow"
+        self.work = home / "work"
+        self.work.mkdir(parents=True, exist_ok=True)
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("CODEXFLOW_")}
+        own = {"HOME": str(home), "XDG_CONFIG_HOME": str(home / "config"), "NO_PROXY": "127.0.0.1", "TERM": "dumb"}
+        self.env = {**inherited, **own, **({"CODEXFLOW_URL": url} if url else {}), **more}
+
+    def run(self, *arguments: str, stdin: str = "", code: int = 0, env: dict[str, str] | None = None) -> Ran:
+        """A command to its end, which is to come with this exit code."""
+        done = subprocess.run(
+            [str(PROGRAM), *arguments],
+            env={**self.env, **(env or {})},
+            cwd=self.work,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+        )
+        assert done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    def json(self, *arguments: str, stdin: str = "", env: dict[str, str] | None = None) -> Any:
+        """The document that the command prints with --json."""
+        return self.run(*arguments, "--json", stdin=stdin, env=env).document
+
+    def sign_in(self, email: str) -> "Terminal":
+        """Log in with the password that all people of the tests have."""
+        self.run("login", "--email", email, "--stdin", stdin="password\n")
+        return self

@@ -77,6 +77,7 @@ class PreviewAnswer(Answer):
     role: Role
     expires_at: datetime
     has_account: bool = Field(description="true: sign in with that email, then accept; false: accept with a name and a password")
+    provider: str | None = Field(description="The identity provider by which people with this email sign in, account or not")
 
 
 class AcceptedAnswer(Answer):
@@ -133,6 +134,7 @@ async def preview(context: CurrentContext, body: TokenBody) -> PreviewAnswer:
         role=seen.invitation.role,
         expires_at=seen.invitation.expires_at,
         has_account=seen.user_id is not None,
+        provider=seen.provider,
     )
 
 

@@ -55,6 +55,8 @@ def _check(caller: Principal, preview: Preview, newcomer: Newcomer | None) -> No
     match caller.kind:
         case "anonymous" if preview.user_id is not None:
             raise _sign_in()
+        case "anonymous" if preview.provider is not None:  # whoever sees a link must not make up a colleague with a password
+            raise Unauthenticated(f"People with this email sign in by {preview.provider}: do that, then accept the invitation.")
         case "anonymous" if newcomer is None:
             missing = [{"field": field, "message": "needed for a new account"} for field in ("name", "password")]
             raise Invalid("There is no account with this email yet: give a name and a password for it.", errors=missing)

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from accounts.domain import opaque_tokens
+from accounts.domain.identity_mapping import domain_of
 from accounts.domain.invitation import Invitation, may_still_give
 from accounts.domain.objects import Organization
+from accounts.outbound.identity_mappings import find_domain
 from accounts.outbound.invitations import find_invitation_by_digest
 from accounts.outbound.members import role_of
 from accounts.outbound.organizations import find_organization
@@ -18,11 +20,14 @@ from common.problems import NotFound
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """An open invitation, where it leads, and the id of the user with its email, if there is one."""
+    """An open invitation, where it leads, the id of the user with its email, if there is one, and the identity provider that
+    vouches for emails of its domain, if one does.
+    """
 
     invitation: Invitation
     organization: Organization
     user_id: str | None
+    provider: str | None
 
 
 async def preview_invitation(context: Context, token: str) -> Preview:
@@ -43,7 +48,14 @@ async def open_invitation(connection: AsyncConnection, token: str, *, locked: bo
     if organization is None or invitation.status != "open" or not may_still_give(inviter, invitation.role):
         raise _void()
     known = await credentials_of(connection, invitation.email)
-    return Preview(invitation, organization, None if known is None else known.user_id)
+    provider = await _provider_of(connection, invitation.email)
+    return Preview(invitation, organization, None if known is None else known.user_id, provider)
+
+
+async def _provider_of(connection: AsyncConnection, email: str) -> str | None:
+    domain = domain_of(email)
+    mapping = None if domain is None else await find_domain(connection, domain)
+    return None if mapping is None else mapping.provider
 
 
 async def _by_token(connection: AsyncConnection, token: str, *, locked: bool = False) -> Invitation:

@@ -1,6 +1,7 @@
 """Invitations: links by which people become members, once and for a while."""
 
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -106,6 +107,25 @@ def test_an_account_is_never_touched_without_its_sign_in(people: People, organiz
     assert _sign_in(people, guest.email).status_code == 401
     assert guest.get(f"/organizations/{organization}").status_code == 404
     assert _accept(guest, token).status_code == 200
+
+
+def test_where_an_identity_provider_vouches_nobody_makes_up_an_account(
+    accounts: Service, people: People, organization: str, owner: Person
+):
+    """Who sees the link could else be a colleague with a password of their own; one who has signed in there accepts as usual."""
+    domain = f"d{uuid.uuid4().hex}.example"
+    with psycopg.connect(accounts.database.conninfo("accounts"), autocommit=True) as connection:
+        mapping = "INSERT INTO organization_domains (domain, organization_id, provider) VALUES (%s, %s, 'corporate')"
+        connection.execute(mapping, [domain, people.organization(owner)["id"]])
+    email = f"Ada@{domain.title()}"
+    token = _token(_invite(owner, organization, email))
+    seen = _preview(people, token).json()
+    assert (seen["has_account"], seen["provider"]) == (False, "corporate")
+    refused = _accept(people, token, name="Mallory", password=PASSWORD)
+    assert (refused.status_code, "corporate" in refused.json()["detail"]) == (401, True)
+    assert _sign_in(people, email).status_code == 401
+    ada = people.make(email=email.lower())
+    assert _accept(ada, token).status_code == 200
 
 
 def test_tokens_that_do_not_count_are_answered_alike(accounts: Service, people: People, organization: str, owner: Person):

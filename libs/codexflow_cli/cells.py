@@ -7,7 +7,7 @@ from codexflow_cli.money import to_usd
 
 NOTHING = "–"
 MONEY = "_nanousd"
-MOMENT = "_at"
+MOMENTS = ("_at", "_until")
 
 
 def label(name: str) -> str:
@@ -17,7 +17,7 @@ def label(name: str) -> str:
 
 def cell(name: str, value: Any) -> str:
     """One value. What a terminal could take for a command is shown as a question mark."""
-    if value is None or value == [] or value == {}:
+    if value is None or value in ("", [], {}):
         return NOTHING
     return "".join(character if character.isprintable() else "?" for character in _plain(name, value))
 
@@ -31,8 +31,8 @@ def _plain(name: str, value: Any) -> str:
         case list():
             return ", ".join(map(str, value))
         case dict():
-            return ", ".join(f"{key}={inner}" for key, inner in value.items())
-        case str() if name.endswith(MOMENT) or name == "at":
+            return ", ".join(f"{key.removesuffix(MONEY)}={cell(key, inner)}" for key, inner in value.items())
+        case str() if name.endswith(MOMENTS) or name == "at":
             return _moment(value)
         case _:
             return str(value)

@@ -40,10 +40,7 @@ def show_record(answer: Answer, *, as_json: bool, hidden: Iterable[str] = ()) ->
     shown = {name: value for name, value in answer.document.items() if name not in (EFFECTIVE, *hidden)}
     _console().print(_grid(_flat(shown)))
     if effective := answer.document.get(EFFECTIVE):
-        say(
-            f"In effect on {effective['acknowledged']} of {effective['gateways']} gateways after {effective['milliseconds']} ms"
-            f"{'; the others follow.' if effective['pending'] else '.'}"
-        )
+        say(_reach(effective))
 
 
 def show_secret(answer: Answer, field: str, *, as_json: bool) -> None:
@@ -68,6 +65,14 @@ def print_line(text: str) -> None:
 def say(text: str) -> None:
     """A sentence for the person, on stderr."""
     sys.stderr.write(text + "\n")
+
+
+def _reach(effective: Item) -> str:
+    if not effective["gateways"]:
+        return "In effect: no gateway is running at present."
+    rest = "; the others follow" if effective["pending"] else ""
+    reached, milliseconds = effective["acknowledged"], effective["milliseconds"]
+    return f"In effect on {reached} of {effective['gateways']} gateways after {milliseconds} ms{rest}."
 
 
 def _print_items(items: Sequence[Item], columns: Sequence[str]) -> None:
@@ -118,8 +123,8 @@ def _flat(item: Item, prefix: str = "") -> dict[str, Any]:
 
 
 def _is_number(items: Sequence[Item], name: str) -> bool:
-    values = [_flat(item).get(name) for item in items]
-    return all(value is None or (isinstance(value, int) and not isinstance(value, bool)) for value in values)
+    values = [value for item in items if (value := _flat(item).get(name)) is not None]
+    return bool(values) and all(type(value) is int for value in values)
 
 
 def _console() -> Console:

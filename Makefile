@@ -39,6 +39,13 @@ help: ## this list
 	@$(BIN)/uv pip install --quiet --python .venv-checkov/bin/python --require-hashes -r requirements/checkov.txt
 	@touch $@
 
+# The OpenID provider of the sign-in tests; without Node.js they are skipped, and say so.
+tests/oidc/node_modules/.ready: tests/oidc/package.json tests/oidc/package-lock.json tests/oidc/.npmrc
+	@if command -v node npm >/dev/null; then \
+	  echo "Installing the OpenID provider of the tests (hash-locked) …" && \
+	  (cd tests/oidc && npm ci --loglevel=error) && touch $@; \
+	else echo "There is no Node.js here: the tests of the sign-in by OpenID will be skipped."; fi
+
 install: .venv/.dev ## the developer environment
 
 lock: .venv/.uv ## renew the hashed requirement files (UPGRADE=1: all versions)
@@ -79,7 +86,7 @@ types: .venv/.dev ## mypy, strict
 contracts: .venv/.dev ## the rooms and the services keep apart
 	$(BIN)/lint-imports
 
-test: .venv/.dev ## the whole suite against real servers it starts itself (TEST_SERVERS=auto|docker|embedded)
+test: .venv/.dev tests/oidc/node_modules/.ready ## the whole suite against real servers it starts itself (TEST_SERVERS=auto|docker|embedded)
 	$(BIN)/pytest -m "not litellm" $(ARGS)
 
 e2e: .venv/.dev ## the end-to-end tests alone: the whole stack as its users meet it

@@ -1,6 +1,6 @@
 """Signing in by an identity provider (OpenID Connect: authorization code with PKCE)."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Cookie, Query, Response
@@ -15,6 +15,7 @@ from accounts.domain.oidc import (
     with_query,
 )
 from accounts.inbound.caller import Anybody, CurrentContext
+from accounts.inbound.login import PUBLIC, SessionAnswer
 from accounts.inbound.wire import Answer, Body, Listing, Slug, Text
 from accounts.use_cases.begin_oidc_sign_in import FLOW_SECONDS, begin_oidc_sign_in
 from accounts.use_cases.context import Context
@@ -24,19 +25,9 @@ from accounts.use_cases.take_oidc_flow import take_oidc_flow
 from common.problems import Problem
 
 COOKIE = "codexflow_oidc"
-PUBLIC = {"x-permission": "public"}
 PRIVATE_HEADERS = {"cache-control": "no-store", "referrer-policy": "no-referrer"}
 
 router = APIRouter(prefix=SIGN_IN_PATH, tags=["sign-in"])
-
-
-class SessionAnswer(Answer):
-    """The tokens of a new session."""
-
-    access_token: str
-    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - a scheme, not a secret
-    expires_in: int = Field(description="Seconds")
-    refresh_token: str
 
 
 class ProviderListItem(Answer):
@@ -123,7 +114,7 @@ async def callback(
         return _go(context, flow.return_to, error=str(problem.members.get("reason", problem.code)))
     if isinstance(end, ProgramMayFetch):
         return _go(context, flow.return_to or "/", code=end.code)
-    response = JSONResponse(SessionAnswer.model_validate(end).model_dump(), headers=PRIVATE_HEADERS)
+    response = JSONResponse(SessionAnswer.model_validate(end).model_dump(mode="json"), headers=PRIVATE_HEADERS)
     response.delete_cookie(COOKIE, path=_cookie_path(context))
     return response
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import msgspec
-from sqlalchemy import RowMapping, delete, func, select
+from sqlalchemy import Row, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,14 +14,14 @@ from accounts.outbound.tables import group_roles, organization_domains
 async def find_domain(connection: AsyncConnection, domain: str, *, locked: bool = False) -> DomainMapping | None:
     """Whose the domain is."""
     query = select(organization_domains).where(organization_domains.c.domain == domain)
-    row = (await connection.execute(query.with_for_update() if locked else query)).mappings().one_or_none()
+    row = (await connection.execute(query.with_for_update() if locked else query)).one_or_none()
     return None if row is None else _domain(row)
 
 
 async def domains_of(connection: AsyncConnection, organization_id: str) -> list[DomainMapping]:
     """All of an organization, by name."""
     query = select(organization_domains).where(organization_domains.c.organization_id == organization_id)
-    return [_domain(row) for row in (await connection.execute(query.order_by(organization_domains.c.domain))).mappings()]
+    return [_domain(row) for row in await connection.execute(query.order_by(organization_domains.c.domain))]
 
 
 async def put_domain(
@@ -35,7 +35,7 @@ async def put_domain(
             index_elements=["domain"], set_=values, where=organization_domains.c.organization_id == organization_id
         ).returning(organization_domains)
     )
-    row = done.mappings().one_or_none()
+    row = done.one_or_none()
     return None if row is None else _domain(row)
 
 
@@ -48,7 +48,7 @@ async def group_roles_of(connection: AsyncConnection, organization_id: str) -> l
     """All of an organization, by provider and group."""
     query = select(group_roles).where(group_roles.c.organization_id == organization_id)
     rows = await connection.execute(query.order_by(group_roles.c.provider, group_roles.c.group_name))
-    return [_group_role(row) for row in rows.mappings()]
+    return [_group_role(row) for row in rows]
 
 
 async def put_group_role(connection: AsyncConnection, mapped: GroupRole) -> None:
@@ -83,9 +83,9 @@ async def count_mappings(connection: AsyncConnection, organization_id: str) -> i
     return sum([(await connection.execute(count)).scalar_one() for count in counts])
 
 
-def _domain(row: RowMapping) -> DomainMapping:
-    return msgspec.convert(dict(row), DomainMapping)
+def _domain(row: Row[Any]) -> DomainMapping:
+    return msgspec.convert(row, DomainMapping, from_attributes=True)
 
 
-def _group_role(row: RowMapping) -> GroupRole:
-    return GroupRole(organization_id=row["organization_id"], provider=row["provider"], group=row["group_name"], role=row["role"])
+def _group_role(row: Row[Any]) -> GroupRole:
+    return GroupRole(organization_id=row.organization_id, provider=row.provider, group=row.group_name, role=row.role)

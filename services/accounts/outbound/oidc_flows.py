@@ -44,8 +44,8 @@ async def take_flow(connection: AsyncConnection, state_digest: str, provider: st
         .where(oidc_flows.c.state_digest == state_digest, oidc_flows.c.provider == provider)
         .returning(oidc_flows)
     )
-    row = taken.mappings().one_or_none()
-    return None if row is None else msgspec.convert(dict(row), Flow)
+    row = taken.one_or_none()
+    return None if row is None else msgspec.convert(row, Flow, from_attributes=True)
 
 
 async def add_code(connection: AsyncConnection, code: SignInCode) -> None:
@@ -56,8 +56,8 @@ async def add_code(connection: AsyncConnection, code: SignInCode) -> None:
 async def take_code(connection: AsyncConnection, digest: str) -> SignInCode | None:
     """Find and delete: nobody gets it a second time."""
     taken = await connection.execute(delete(sign_in_codes).where(sign_in_codes.c.digest == digest).returning(sign_in_codes))
-    row = taken.mappings().one_or_none()
-    return None if row is None else msgspec.convert(dict(row), SignInCode)
+    row = taken.one_or_none()
+    return None if row is None else msgspec.convert(row, SignInCode, from_attributes=True)
 
 
 async def forget_expired(connection: AsyncConnection, now: datetime) -> None:

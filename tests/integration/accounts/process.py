@@ -13,7 +13,7 @@ import httpx
 from devstack.servers.ports import free_port
 from tests.servers.fixtures import Bus, Database
 
-READY_SECONDS = 30.0
+READY_SECONDS = 120.0
 
 
 def environment(database: Database, bus: Bus, **more: str) -> dict[str, str]:
@@ -44,8 +44,8 @@ def seed(env: dict[str, str], email: str, organization: str = "Demo") -> dict[st
 class AccountsProcess:
     """`python -m accounts serve` on a free port, its log beside it."""
 
-    def __init__(self, env: dict[str, str], folder: Path) -> None:
-        self.port = free_port()
+    def __init__(self, env: dict[str, str], folder: Path, port: int | None = None) -> None:
+        self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / f"accounts-{self.port}.log"
         self._env = {**env, "ACCOUNTS_PORT": str(self.port)}

@@ -1,4 +1,4 @@
-"""The command line: `python -m accounts serve | migrate | seed … | republish`."""
+"""The command line: `python -m accounts serve | migrate | seed … | republish | reconcile`."""
 
 import argparse
 import asyncio
@@ -12,10 +12,12 @@ import uvicorn
 
 from accounts.settings import DatabaseSettings, Settings, WrongSettings
 from common.logs import configure_logging
+from common.problems import Problem
 
 NANO = 1_000_000_000
 LARGEST = 2**63 - 1
 REPUBLISH_SECONDS = 120.0
+CONNECT_SECONDS = 10.0
 
 
 def serve() -> int:
@@ -70,8 +72,12 @@ async def seed(arguments: argparse.Namespace) -> int:
         project=arguments.project,
         limits={"monthly_tokens": arguments.monthly_tokens, "monthly_cost_nanousd": arguments.monthly_cost_usd},
     )
-    async with open_context(settings) as (context, _):
-        seeded = await seed_demo(context, demo)
+    try:
+        async with open_context(settings) as (context, _):
+            seeded = await seed_demo(context, demo)
+    except Problem as problem:
+        sys.stderr.write(f"{problem.detail}\n")
+        return 2
     sys.stdout.write(json.dumps(asdict(seeded)) + "\n")
     return 0
 
@@ -93,6 +99,31 @@ async def republish() -> int:
         return 1
     sys.stdout.write(json.dumps({"generation": generation}) + "\n")
     return 0
+
+
+async def reconcile(arguments: argparse.Namespace) -> int:
+    """Compare the directory with the database, repair it and say what was found; 1 when that could not be done."""
+    from accounts.app import open_context
+    from accounts.outbound.bus import BusAway
+    from accounts.use_cases.reconcile_directory import reconcile_directory
+
+    settings = Settings.load()
+    configure_logging(settings.log_level)
+    async with open_context(settings) as (context, bus):
+        connecting = asyncio.create_task(bus.run())
+        try:
+            await bus.wait_connected(CONNECT_SECONDS)
+            found = await reconcile_directory(context.engine, context.bucket)
+        except BusAway as away:
+            sys.stderr.write(f"the bus is away: {away}\n")
+            return 1
+        finally:
+            connecting.cancel()
+    if found is None:
+        sys.stderr.write("the bucket has not been filled yet: is an accounts service running?\n")
+        return 1
+    sys.stdout.write(f"{found.as_json()}\n" if arguments.json else f"{found}\n")
+    return 0 if found.drift == found.repaired else 1
 
 
 def _tokens(text: str) -> int:
@@ -117,6 +148,10 @@ def _arguments() -> argparse.Namespace:
     commands.add_parser("serve", help="answer the management API and relay the directory")
     commands.add_parser("migrate", help="bring the schema to the newest revision")
     commands.add_parser("republish", help="publish the whole key directory again; safe at any time")
+    comparing = commands.add_parser(
+        "reconcile", help="compare the key directory with the database and repair it; safe at any time"
+    )
+    comparing.add_argument("--json", action="store_true", help="one line of JSON")
     demo = commands.add_parser("seed", help="make the first user, organization, project and key; prints one line of JSON")
     for name in ("email", "password", "organization", "project"):
         demo.add_argument(f"--{name}", required=True)
@@ -136,6 +171,8 @@ def main() -> int:
                 return migrate()
             case "seed":
                 return asyncio.run(seed(arguments))
+            case "reconcile":
+                return asyncio.run(reconcile(arguments))
             case _:
                 return asyncio.run(republish())
     except WrongSettings as wrong:

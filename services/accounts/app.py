@@ -22,14 +22,18 @@ from accounts.inbound import (
     login,
     me,
     members,
+    notices,
     oidc,
     organizations,
+    password_resets,
     plans,
     projects,
     sessions,
+    users,
 )
 from accounts.inbound.caller import identified
 from accounts.inbound.door import Door
+from accounts.inbound.key_activity_listener import KeyActivityListener
 from accounts.inbound.presence_listener import PresenceListener
 from accounts.outbound.bus import Bus
 from accounts.outbound.database import database_url, open_engine
@@ -40,11 +44,14 @@ from accounts.outbound.passwords import Passwords
 from accounts.outbound.token_signer import TokenSigner
 from accounts.settings import Settings
 from accounts.use_cases.context import Context
+from accounts.use_cases.mark_used_keys import mark_used_keys
+from accounts.use_cases.reconcile_directory import keep_reconciled
 from accounts.use_cases.relay_directory import relay_directory
+from accounts.use_cases.remind_owners import keep_reminding
 from accounts.use_cases.watch_dependencies import Dependencies
 from common.contracts.access_tokens import JWKS_PATH
 from common.contracts.api_keys import Peppers
-from common.contracts.subjects import PRESENCE
+from common.contracts.subjects import KEY_ACTIVITY, PRESENCE
 from common.health import Dependency, health_routes
 
 LOGINS_PER_MINUTE = 10
@@ -53,7 +60,15 @@ OIDC_STARTS_PER_MINUTE = 120
 RESTART_SECONDS = 1.0
 PLAIN = frozenset({"/healthz", "/readyz", "/metrics", "/docs", "/docs/oauth2-redirect", "/openapi.json", JWKS_PATH})
 """Paths that do not even look at a token, so that they answer also without a database."""
-PUBLIC = PLAIN | {login.LOGIN_PATH, login.REFRESH_PATH, SIGN_IN_PATH, invitations.PREVIEW_PATH, invitations.ACCEPT_PATH}
+PUBLIC = PLAIN | {
+    login.LOGIN_PATH,
+    login.REFRESH_PATH,
+    password_resets.RESET_PATH,
+    password_resets.CONFIRM_PATH,
+    SIGN_IN_PATH,
+    invitations.PREVIEW_PATH,
+    invitations.ACCEPT_PATH,
+}
 PUBLIC_BELOW = (f"{SIGN_IN_PATH}/",)
 """All paths that answer without a token, and what they begin with."""
 
@@ -116,9 +131,12 @@ def build_app(settings: Settings) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
         async with open_context(settings) as (context, bus):
             bus.listen(PRESENCE, PresenceListener(context.presence).hear)
+            bus.listen(KEY_ACTIVITY, KeyActivityListener(partial(mark_used_keys, context)).hear, queue="accounts")
             dependencies = Dependencies(context.engine, bus, context.presence)
             running.append(dependencies)
-            works = (bus.run, dependencies.watch, partial(relay_directory, context.engine, context.bucket))
+            reconciling = partial(keep_reconciled, context.engine, context.bucket, settings.reconcile_seconds)
+            relay = partial(relay_directory, context.engine, context.bucket, partial(keep_reminding, context), reconciling)
+            works = (bus.run, dependencies.watch, relay)
             tasks = [asyncio.create_task(_keep_running(work)) for work in works]
             yield {"context": context}
             for task in reversed(tasks):
@@ -138,11 +156,13 @@ def build_app(settings: Settings) -> FastAPI:
     app.add_middleware(Door, public=PUBLIC, public_below=PUBLIC_BELOW, plain=PLAIN, proxies=settings.trusted_proxies)
     app.include_router(health_routes(check))
     app.include_router(login.router, responses=errors.PROBLEMS)
+    app.include_router(password_resets.router, responses=errors.PROBLEMS)
     app.include_router(oidc.router, responses=errors.PROBLEMS)
     app.include_router(invitations.public_router, responses=errors.PROBLEMS)
     for guarded in (
         me.router,
         sessions.router,
+        users.router,
         organizations.router,
         members.router,
         identity_mappings.router,
@@ -150,6 +170,7 @@ def build_app(settings: Settings) -> FastAPI:
         plans.router,
         projects.router,
         keys.router,
+        notices.router,
     ):
         app.include_router(guarded, dependencies=[Depends(identified)], responses=errors.PROBLEMS)
     return app

@@ -6,7 +6,7 @@ from fastapi import APIRouter, status
 from pydantic import Field
 
 from accounts.inbound.caller import Caller, CurrentContext
-from accounts.inbound.wire import Answer, AnyText, Body, Name
+from accounts.inbound.wire import Answer, AnyText, Body, Name, NewPassword
 from accounts.use_cases.change_password import change_password
 from accounts.use_cases.show_identity import Shown, show_identity
 from accounts.use_cases.update_profile import update_profile
@@ -41,7 +41,7 @@ class PasswordChange(Body):
     """Both passwords."""
 
     current_password: Annotated[AnyText, Field(min_length=1, max_length=1024)]
-    new_password: Annotated[AnyText, Field(min_length=8, max_length=1024, description="At least 8 characters")]
+    new_password: NewPassword
 
 
 def _me(shown: Shown) -> Me:

@@ -27,6 +27,8 @@ def _member(row: RowMapping) -> Member:
 
 async def add_member(connection: AsyncConnection, user_id: str, organization_id: str, role: Role) -> Member:
     """Make a user an active member; one whose membership ended is one again. Limits of before stay."""
+    # A suspension that is on its way waits, and then finds this membership; or this one waits and finds the suspension.
+    await connection.execute(select(users.c.id).where(users.c.id == user_id).with_for_update(read=True))
     new = insert(memberships).values(user_id=user_id, organization_id=organization_id, role=role)
     await connection.execute(
         new.on_conflict_do_update(
@@ -92,6 +94,19 @@ async def change_member(connection: AsyncConnection, organization_id: str, user_
         .values(**values, version=memberships.c.version + 1, updated_at=func.now())
     )
     return await _present(connection, organization_id, user_id)
+
+
+async def touch_memberships(connection: AsyncConnection, user_id: str) -> list[Member]:
+    """Raise the version of all memberships of a user that have not ended, for the user's own status is part of each."""
+    await connection.execute(
+        update(memberships)
+        .where(memberships.c.user_id == user_id, memberships.c.status != "ended")
+        .values(version=memberships.c.version + 1, updated_at=func.now())
+    )
+    found = await connection.execute(
+        _query().where(memberships.c.user_id == user_id, memberships.c.status != "ended").order_by(memberships.c.organization_id)
+    )
+    return [_member(row) for row in found.mappings()]
 
 
 async def role_of(connection: AsyncConnection, user_id: str, organization_id: str) -> Role | None:

@@ -51,7 +51,7 @@ async def add_user(
 async def find_user(connection: AsyncConnection, user_id: str, *, locked: bool = False) -> User | None:
     """The user; `locked` keeps them unchanged until the end of the transaction."""
     query = select(*_SHOWN).where(users.c.id == user_id)
-    found = await connection.execute(query.with_for_update() if locked else query)
+    found = await connection.execute(query.with_for_update(key_share=True) if locked else query)
     row = found.mappings().one_or_none()
     return None if row is None else _user(row)
 
@@ -60,7 +60,7 @@ async def lock_with_operators(connection: AsyncConnection, user_id: str) -> tupl
     """The user, and how many active operators there are besides; all of them locked, always in the same order."""
     operates = users.c.operator & (users.c.status == "active")
     found = await connection.execute(
-        select(*_SHOWN).where(or_(users.c.id == user_id, operates)).order_by(users.c.id).with_for_update()
+        select(*_SHOWN).where(or_(users.c.id == user_id, operates)).order_by(users.c.id).with_for_update(key_share=True)
     )
     rows = [_user(row) for row in found.mappings()]
     others = sum(user.id != user_id for user in rows)

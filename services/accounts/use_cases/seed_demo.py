@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from accounts.domain.key_filter import KeyFilter
 from accounts.domain.page import PageAsk
-from accounts.domain.principal import Principal
+from accounts.domain.principal import SYSTEM, Principal
 from accounts.outbound.keys import keys_of
 from accounts.outbound.organizations import organizations_of
 from accounts.outbound.projects import projects_of
@@ -63,7 +63,9 @@ async def seed_demo(context: Context, demo: Demo) -> Seeded:
 async def _user(context: Context, demo: Demo) -> str:
     async with context.engine.begin() as connection:
         known = await credentials_of(connection, demo.email)
-    return known.user_id if known else await create_user(context, email=demo.email, password=demo.password)
+    if known:
+        return known.user_id
+    return (await create_user(context, SYSTEM, email=demo.email, password=demo.password)).id
 
 
 async def _organization(context: Context, caller: Principal, demo: Demo) -> str:

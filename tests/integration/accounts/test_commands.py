@@ -46,7 +46,7 @@ def test_seeding_twice_makes_things_once(migrated: dict[str, str], database: Dat
 
 def test_limits_are_seeded_in_integers(migrated: dict[str, str], database: Database):
     """USD become nano-USD exactly; nonsense is refused before anything is made."""
-    base = ("seed", "--email", "a@b.c", "--password", "p", "--organization", "O", "--project", "P")
+    base = ("seed", "--email", "a@b.c", "--password", "password", "--organization", "O", "--project", "P")
     assert run(migrated, *base, "--monthly-cost-usd", "0.0000000001").returncode == 2
     assert run(migrated, *base, "--monthly-tokens", "-5").returncode == 2
     assert run(migrated, *base, "--monthly-cost-usd", "12.345678901", "--monthly-tokens", "7").returncode == 0

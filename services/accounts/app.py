@@ -15,6 +15,7 @@ from accounts.domain.oidc import SIGN_IN_PATH, parse_providers, parse_secrets
 from accounts.domain.presence import PresenceView
 from accounts.domain.throttle import Throttle
 from accounts.inbound import (
+    bootstrap,
     errors,
     identity_mappings,
     invitations,
@@ -63,6 +64,7 @@ PLAIN = frozenset({"/healthz", "/readyz", "/metrics", "/docs", "/docs/oauth2-red
 PUBLIC = PLAIN | {
     login.LOGIN_PATH,
     login.REFRESH_PATH,
+    bootstrap.BOOTSTRAP_PATH,
     password_resets.RESET_PATH,
     password_resets.CONFIRM_PATH,
     SIGN_IN_PATH,
@@ -104,6 +106,7 @@ async def open_context(settings: Settings) -> AsyncIterator[tuple[Context, Bus]]
             presence=PresenceView(),
             mail=Mail(mail_server(settings.smtp_url, _revealed(settings.smtp_password), settings.mail_from)),
             public_url=settings.public_url,
+            setup_token=_revealed(settings.bootstrap_token) or None,
             session_lasts=timedelta(days=settings.session_days),
             oidc=providers,
             oidc_starts=Throttle(OIDC_STARTS_PER_MINUTE),
@@ -155,6 +158,7 @@ def build_app(settings: Settings) -> FastAPI:
     errors.install(app)
     app.add_middleware(Door, public=PUBLIC, public_below=PUBLIC_BELOW, plain=PLAIN, proxies=settings.trusted_proxies)
     app.include_router(health_routes(check))
+    app.include_router(bootstrap.router, responses=errors.PROBLEMS)
     app.include_router(login.router, responses=errors.PROBLEMS)
     app.include_router(password_resets.router, responses=errors.PROBLEMS)
     app.include_router(oidc.router, responses=errors.PROBLEMS)

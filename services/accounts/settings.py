@@ -134,6 +134,8 @@ class Settings(DatabaseSettings):
     key_peppers: Annotated[SecretStr, AfterValidator(_peppers)]
     signing_key: Annotated[SecretStr, AfterValidator(_signing_key)]
     access_token_seconds: Annotated[int, Field(ge=60, le=3600)] = 900
+    bootstrap_token: SecretStr | None = None
+    """Who has it may make the first user of an empty installation; unset = nobody may."""
     session_days: Annotated[int, Field(ge=1, le=365)] = 30
     """How long a sign-in lasts that is not refreshed."""
     trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_networks)] = ()
@@ -147,6 +149,8 @@ class Settings(DatabaseSettings):
     """Identity providers that people may sign in by: a JSON list of domain/oidc.ProviderConfig."""
     oidc_secrets: Annotated[SecretStr, Field(validate_default=True), AfterValidator(_provider_secrets)] = SecretStr("{}")
     """Their client secrets: a JSON object by the provider's name."""
+    reconcile_seconds: Annotated[int, Field(ge=1, le=86_400)] = 300
+    """How often the directory is compared with the database."""
     drain_seconds: Annotated[int, Field(ge=1, le=300)] = 10
 
     @model_validator(mode="after")

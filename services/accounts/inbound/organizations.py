@@ -23,7 +23,7 @@ from accounts.inbound.wire import (
     listing,
 )
 from accounts.use_cases.confirm_change import ISSUED_SECONDS, REVOKED_SECONDS, confirm_change
-from accounts.use_cases.create_organization import create_organization
+from accounts.use_cases.create_organization import NewOrganization, create_organization
 from accounts.use_cases.list_organizations import list_organizations
 from accounts.use_cases.show_organization import show_organization
 from accounts.use_cases.update_organization import FIELD_PERMISSIONS, update_organization
@@ -98,7 +98,7 @@ async def index(
 @router.post("", status_code=status.HTTP_201_CREATED, summary="Create an organization", openapi_extra={"x-permission": "self"})
 async def create(context: CurrentContext, caller: Caller, body: NewOrganizationBody) -> OrganizationAnswer:
     """Usable at once with the token you have."""
-    return OrganizationAnswer.model_validate(await create_organization(context, caller, **body.model_dump()))
+    return OrganizationAnswer.model_validate(await create_organization(context, caller, NewOrganization(**body.model_dump())))
 
 
 @router.get("/{organization_id}", summary="Show an organization", openapi_extra={"x-permission": "organization.read"})

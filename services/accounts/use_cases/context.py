@@ -1,6 +1,6 @@
 """What the use cases work with: built once in app.py (or by the command line), the same for the whole life of the process."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -29,5 +29,6 @@ class Context:
     mail: Mail
     public_url: str
     session_lasts: timedelta
+    setup_token: str | None = field(repr=False)
     oidc: IdentityProviders
     oidc_starts: Throttle

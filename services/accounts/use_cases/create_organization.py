@@ -1,6 +1,7 @@
 """Create an organization; the caller becomes its owner."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import msgspec
 from sqlalchemy.exc import IntegrityError
@@ -22,41 +23,46 @@ from common.contracts.identifiers import uuid7
 from common.problems import Conflict
 
 
-async def create_organization(
-    context: Context,
-    caller: Principal,
-    *,
-    name: str,
-    slug: str | None = None,
-    time_zone: str = "UTC",
-    max_staleness_seconds: int = 300,
-    limits: Mapping[str, int | None] | None = None,
-    end_user_limits: Mapping[str, int | None] | None = None,
-    alert_percents: Sequence[int] = (),
-) -> Organization:
-    """The new organization; limits by the names of directory.Limits. Raises Conflict when a slug was asked for that is taken."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewOrganization:
+    """What a new organization is to be; limits by the names of directory.Limits."""
+
+    name: str
+    slug: str | None = None
+    time_zone: str = "UTC"
+    max_staleness_seconds: int = 300
+    limits: Mapping[str, int | None] = field(default_factory=dict)
+    end_user_limits: Mapping[str, int | None] = field(default_factory=dict)
+    alert_percents: Sequence[int] = ()
+
+
+async def create_organization(context: Context, caller: Principal, new: NewOrganization) -> Organization:
+    """The new organization. Raises Conflict when a slug was asked for that is taken."""
     try:
         async with context.engine.begin() as connection:
             await authorize_user(connection, caller)
-            organization = await add_organization(
-                connection,
-                id=uuid7(),
-                name=name,
-                slug=slug or await _free_slug(connection, name),
-                time_zone=time_zone,
-                max_staleness_seconds=max_staleness_seconds,
-                **parted(changed_limits(NO_LIMITS, limits or {})),
-                end_user_limits=msgspec.to_builtins(changed_limits(NO_LIMITS, end_user_limits or {})),
-                alert_percents=list(alert_percents),
-            )
-            member = await add_member(connection, caller.subject, organization.id, "owner")
-            await announce(connection, organization.record())
-            await announce(connection, member.record())
-            await note(
-                connection, caller, "organization.created", organization.id, organization_id=organization.id, after=organization
-            )
+            return await found_organization(connection, caller, new)
     except IntegrityError:
         raise Conflict("An organization with this slug exists.", field="slug") from None
+
+
+async def found_organization(connection: AsyncConnection, caller: Principal, new: NewOrganization) -> Organization:
+    """The new organization with its owner; raises IntegrityError when the slug is taken."""
+    organization = await add_organization(
+        connection,
+        id=uuid7(),
+        name=new.name,
+        slug=new.slug or await _free_slug(connection, new.name),
+        time_zone=new.time_zone,
+        max_staleness_seconds=new.max_staleness_seconds,
+        **parted(changed_limits(NO_LIMITS, new.limits)),
+        end_user_limits=msgspec.to_builtins(changed_limits(NO_LIMITS, new.end_user_limits)),
+        alert_percents=list(new.alert_percents),
+    )
+    member = await add_member(connection, caller.subject, organization.id, "owner")
+    await announce(connection, organization.record())
+    await announce(connection, member.record())
+    await note(connection, caller, "organization.created", organization.id, organization_id=organization.id, after=organization)
     return organization
 
 

@@ -10,7 +10,7 @@ from accounts.outbound.organizations import organizations_of
 from accounts.outbound.projects import projects_of
 from accounts.outbound.users import credentials_of
 from accounts.use_cases.context import Context
-from accounts.use_cases.create_organization import create_organization
+from accounts.use_cases.create_organization import NewOrganization, create_organization
 from accounts.use_cases.create_project import NewProject, create_project
 from accounts.use_cases.create_user import create_user
 from accounts.use_cases.issue_key import NewKey, issue_key
@@ -74,7 +74,7 @@ async def _organization(context: Context, caller: Principal, demo: Demo) -> str:
     for organization in mine.data:
         if organization.name == demo.organization:
             return organization.id
-    return (await create_organization(context, caller, name=demo.organization)).id
+    return (await create_organization(context, caller, NewOrganization(name=demo.organization))).id
 
 
 async def _project(context: Context, caller: Principal, organization_id: str, demo: Demo) -> str:

@@ -18,20 +18,24 @@ from devstack.servers.ports import free_port
 from devstack.servers.process import Process
 from devstack.stack.http import is_ready
 from devstack.stack.settings import CHECKOUT
-from tests.e2e.running_stack import Answer, call, eventually
+from tests.e2e.running_stack import Answer, call, eventually, manage
 from tests.servers import fixtures
 
 EMAIL, PASSWORD = "owner@example.com", "password"
 _OURS = ("GATEWAY_", "ACCOUNTS_", "USAGE_", "BUS_", "UPSTREAM_", "OPENAI_", "LITELLM")
 GATEWAY_DEFAULTS = {
     "MAX_BODY_BYTES": "300000",
-    "GRANT_WAIT_MS": "3000",
+    "GRANT_WAIT_MS": "20000",
     "DRAIN_SECONDS": "2",
-    "UPSTREAM_CONNECT_SECONDS": "1",
-    "UPSTREAM_FIRST_BYTE_SECONDS": "1",
-    "UPSTREAM_IDLE_SECONDS": "2",
+    "UPSTREAM_CONNECT_SECONDS": "10",
+    "UPSTREAM_FIRST_BYTE_SECONDS": "8",
+    "UPSTREAM_IDLE_SECONDS": "20",
     "BACKOFF_MS": "50",
 }
+"""Patience that a stalled machine does not exhaust; tests of an upstream that takes too long start gateways with less."""
+
+READY_SECONDS = 90.0
+STOP_SECONDS = 60.0
 ROUTES = """
 deep_from_characters = 8000
 [upstreams.simulated]
@@ -92,8 +96,12 @@ class Gateway:
     def start(self, *, ready: bool = True) -> Self:
         """Start; wait until it is ready, or only alive."""
         self.process.start()
-        self.process.wait_ready(lambda: is_ready(self.port, "/readyz" if ready else "/healthz"))
+        self.process.wait_ready(lambda: is_ready(self.port, "/readyz" if ready else "/healthz"), timeout=READY_SECONDS)
         return self
+
+    def stop(self) -> int | None:
+        """SIGTERM, and wait; its exit code."""
+        return self.process.stop(timeout=STOP_SECONDS)
 
     def dependencies(self) -> dict[str, str]:
         """What /readyz says of each dependency."""
@@ -119,7 +127,7 @@ class Gateway:
         body = {"model": "auto", "messages": [{"role": "user", "content": content}], "stream": True, **fields}
         headers = {"authorization": f"Bearer {project.key}"}
         with (
-            httpx.Client(timeout=30) as client,
+            httpx.Client(timeout=60) as client,
             client.stream("POST", f"{self.url}/v1/chat/completions", json=body, headers=headers) as response,
         ):
             yield response
@@ -184,13 +192,13 @@ class World:
         self.usage = self._process("usage", ["-m", "usage", "serve"], usage)
         for part in (self.provider, self.accounts, self.usage):
             part.start()
-            started.callback(part.stop)
+            started.callback(part.stop, timeout=STOP_SECONDS)
         for _ in range(self._wanted):
             self.add_gateway(started, start=False).process.start()
         self.wait_ready()
         seeded = self._run("accounts", ["seed", *self._seed()], accounts)
         self.organization_id = json.loads(seeded)["organization_id"]
-        login = call("POST", f"{self.accounts_url}/api/v1/auth/login", {"email": EMAIL, "password": PASSWORD})
+        login = manage("POST", f"{self.accounts_url}/api/v1/auth/login", {"email": EMAIL, "password": PASSWORD})
         self._token = login.json["access_token"]
 
     @staticmethod
@@ -199,11 +207,11 @@ class World:
 
     def wait_ready(self) -> None:
         """Until everything is ready."""
-        self.provider.wait_ready(lambda: is_ready(self.provider_port, "/healthz"))
+        self.provider.wait_ready(lambda: is_ready(self.provider_port, "/healthz"), timeout=READY_SECONDS)
         for part, port in ((self.accounts, self.accounts_port), (self.usage, self.usage_port)):
-            part.wait_ready(lambda port=port: is_ready(port))
+            part.wait_ready(lambda port=port: is_ready(port), timeout=READY_SECONDS)
         for gateway in self.gateways:
-            gateway.process.wait_ready(lambda port=gateway.port: is_ready(port))
+            gateway.process.wait_ready(lambda port=gateway.port: is_ready(port), timeout=READY_SECONDS)
 
     def add_gateway(self, ended: ExitStack | None = None, *, start: bool = True, **settings: str) -> Gateway:
         """One more gateway, stopped at the end; `settings` without their prefix."""
@@ -224,13 +232,13 @@ class World:
         env = _environment({f"GATEWAY_{variable}": value for variable, value in own.items()})
         gateway = Gateway(name, env, self.folder, port)
         self.gateways.append(gateway)
-        (ended or self._stack).callback(gateway.process.stop)
+        (ended or self._stack).callback(gateway.stop)
         return gateway.start() if start else gateway
 
     def remove_gateway(self, gateway: Gateway) -> int | None:
         """Stop it and forget it; its exit code."""
         self.gateways.remove(gateway)
-        return gateway.process.stop()
+        return gateway.stop()
 
     def _process(self, name: str, arguments: list[str], env: dict[str, str]) -> Process:
         return Process(name, [sys.executable, *arguments], self.folder / f"{name}.log", env=_environment(env), cwd=CHECKOUT)
@@ -239,7 +247,7 @@ class World:
         import subprocess
 
         argv = [sys.executable, "-m", name, *arguments]
-        done = subprocess.run(argv, env=_environment(env), cwd=CHECKOUT, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(argv, env=_environment(env), cwd=CHECKOUT, capture_output=True, text=True, timeout=170)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -255,13 +263,13 @@ class World:
 
     def manage(self, method: str, path: str, body: object = None) -> Any:
         """Ask accounts as the owner."""
-        answer = call(method, f"{self.accounts_url}/api/v1{path}", body, bearer=self._token)
+        answer = manage(method, f"{self.accounts_url}/api/v1{path}", body, bearer=self._token)
         assert answer.status < 300, (answer.status, answer.body)
         return answer.json
 
     def report(self, path: str) -> Any:
         """Ask usage as the owner."""
-        answer = call("GET", f"http://127.0.0.1:{self.usage_port}/api/v1{path}", bearer=self._token)
+        answer = manage("GET", f"http://127.0.0.1:{self.usage_port}/api/v1{path}", bearer=self._token)
         assert answer.status == 200, (answer.status, answer.body)
         return answer.json
 
@@ -286,6 +294,15 @@ class World:
     def provider_rows(self, request_id: str) -> list[dict[str, Any]]:
         """What the provider saw of a request, by attempt."""
         return call("GET", f"http://127.0.0.1:{self.provider_port}/_sim/requests?request_id={request_id}").json["data"]
+
+    def wait_upstream(self, count: int, model: str, *, outcome: str = "running") -> None:
+        """Until so many requests for a model, by the provider's name for it, have reached the provider and come so far."""
+
+        def reached() -> int:
+            rows = call("GET", f"http://127.0.0.1:{self.provider_port}/_sim/requests").json["data"]
+            return sum(row["model"] == model and row["outcome"] == outcome for row in rows)
+
+        eventually(lambda: reached() >= count)
 
     def booked(self, project: Project) -> list[dict[str, Any]]:
         """All rows of a project, oldest first."""

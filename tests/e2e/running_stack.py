@@ -42,10 +42,14 @@ def free_ports(gateways: int = 1) -> dict[str, str]:
     return {"GATEWAY_PORT": str(first), "ACCOUNTS_PORT": str(accounts), "USAGE_PORT": str(usage)}
 
 
+PATIENT = {"GATEWAY_GRANT_WAIT_MS": "20000"}
+"""On a machine that stalls, a grant may take longer than a client of ours would wait for it."""
+
+
 def environment(state: Path, **variables: str) -> dict[str, str]:
     """The caller's environment without anything that would change the stack, plus its own."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
-    return {**kept, "CODEXFLOW_STATE": str(state), **variables}
+    return {**kept, **PATIENT, "CODEXFLOW_STATE": str(state), **variables}
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class Answer:
 
 
 def call(
-    method: str, url: str, body: object = None, *, bearer: str | None = None, timeout: float = 30.0, **headers: str
+    method: str, url: str, body: object = None, *, bearer: str | None = None, timeout: float = 60.0, **headers: str
 ) -> Answer:
     """One HTTP request. Headers are given with underscores for dashes."""
     parts = urlsplit(url)
@@ -82,6 +86,14 @@ def call(
         return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
     finally:
         connection.close()
+
+
+def manage(method: str, url: str, body: object = None, *, bearer: str | None = None) -> Answer:
+    """A request to accounts or usage, made again while they say that their database does not answer in time."""
+    over = time.monotonic() + 60
+    while (answer := call(method, url, body, bearer=bearer)).status == 503 and time.monotonic() < over:
+        time.sleep(0.1)
+    return answer
 
 
 def eventually(check: Any, *, timeout: float = 60.0) -> Any:
@@ -102,7 +114,7 @@ class RunningStack:
     printed: str = ""
     _token: str | None = field(default=None, repr=False)
 
-    def devstack(self, *arguments: str, timeout: float = 120.0) -> subprocess.CompletedProcess[str]:
+    def devstack(self, *arguments: str, timeout: float = 170.0) -> subprocess.CompletedProcess[str]:
         """Run `python -m devstack …` to its end."""
         argv = [sys.executable, "-m", "devstack", *arguments]
         return subprocess.run(argv, env=self.env, cwd=CHECKOUT, capture_output=True, text=True, timeout=timeout)
@@ -141,20 +153,20 @@ class RunningStack:
         """The demo user's access token, made anew for each stack object."""
         if self._token is None:
             login = {"email": self.described["user_email"], "password": self.described["user_password"]}
-            answer = call("POST", f"{self.accounts}/api/v1/auth/login", login)
+            answer = manage("POST", f"{self.accounts}/api/v1/auth/login", login)
             assert answer.status == 200, answer.body
             self._token = answer.json["access_token"]
         return self._token
 
     def manage(self, method: str, path: str, body: object = None, *, expect: int | None = None) -> Any:
         """Ask accounts as the demo user; the JSON of the answer."""
-        answer = call(method, f"{self.accounts}/api/v1{path}", body, bearer=self.token)
+        answer = manage(method, f"{self.accounts}/api/v1{path}", body, bearer=self.token)
         assert answer.status == expect if expect else answer.status < 300, (answer.status, answer.body)
         return answer.json
 
     def report(self, path: str) -> Any:
         """Ask usage as the demo user; the JSON of the answer."""
-        answer = call("GET", f"{self.usage}/api/v1{path}", bearer=self.token)
+        answer = manage("GET", f"{self.usage}/api/v1{path}", bearer=self.token)
         assert answer.status == 200, (answer.status, answer.body)
         return answer.json
 

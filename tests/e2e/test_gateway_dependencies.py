@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from common.contracts.api_keys import make_key, make_lookup
-from tests.e2e.harness import Gateway, World, together
+from tests.e2e.harness import Gateway, Project, World, together
 from tests.e2e.running_stack import Answer, eventually
 
 CAPPED = {"model": "sim-fast-1", "max_tokens": 40}
@@ -18,7 +18,7 @@ SEGMENT = 300_000
 @pytest.fixture(scope="module")
 def fragile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A world of this module's own, to be broken; every test mends what it broke."""
-    with World(tmp_path_factory.mktemp("fragile"), GRANT_WAIT_MS="500") as world:
+    with World(tmp_path_factory.mktemp("fragile"), GRANT_WAIT_MS="5000") as world:
         yield world
 
 
@@ -38,17 +38,17 @@ def test_without_valkey_there_is_no_cache_and_no_harm(fragile: World) -> None:
         assert answer.status == 200, answer.body
         return answer.headers["x-codexflow-cache"]
 
-    eventually(lambda: ask() == "hit", timeout=3)
+    eventually(lambda: ask() == "hit")
     fragile.valkey.kill()
     try:
         first = len(asked)
         assert "hit" not in [ask() for _ in range(30)]
-        assert max(asked[first:]) < 1
-        seen = fragile.gateway.dependencies()
-        assert (seen["status"], seen["cache"]) == ("ready", "down")
+        assert sum(asked[first:]) < 30, "they waited for the cache"
+        eventually(lambda: ask() and fragile.gateway.dependencies()["cache"] == "down")
+        assert fragile.gateway.dependencies()["status"] == "ready"
     finally:
         fragile.valkey.start()
-    eventually(lambda: ask() == "hit", timeout=15)
+    eventually(lambda: ask() == "hit")
     fragile.compare(project, len(asked))
 
 
@@ -78,7 +78,7 @@ def test_without_nats_requests_go_on(fragile: World) -> None:
     fragile.compare(limited, 9)
     eventually(lambda: gateway.dependencies()["directory"] == "up")
     eventually(lambda: gateway.chat(never_seen).status == 401)
-    assert gateway.metric("codexflow_gateway_spool_backlog_events") == 0
+    eventually(lambda: gateway.metric("codexflow_gateway_spool_backlog_events") == 0)
     later = fragile.new_project()
     assert gateway.chat(later).status == 200
 
@@ -89,27 +89,33 @@ def test_a_gateway_starts_without_nats(fragile: World) -> None:
     project, impatient = fragile.new_project(), fragile.new_project(organization=strict)
     revoked = fragile.new_key(project.id)
     gateway = fragile.add_gateway()
-    assert gateway.chat(impatient).status == 200
+    eventually(lambda: gateway.chat(impatient).status == 200)
     fragile.manage("DELETE", f"/projects/{project.id}/keys/{revoked.key_id}")
-    expiring = fragile.new_key(project.id, expires_at=(datetime.now(UTC) + timedelta(seconds=6)).isoformat())
+    expiring = fragile.new_key(project.id, expires_at=(datetime.now(UTC) + timedelta(seconds=10)).isoformat())
     eventually(lambda: (gateway.state / "directory").exists() and any((gateway.state / "directory").rglob("fresh")))
-    eventually(lambda: gateway.chat(expiring).status == 200)
-    assert gateway.process.stop() == 0
+    answers: list[int] = []
+
+    def ask(key: Project) -> int:
+        answers.append(gateway.chat(key).status)
+        return answers[-1]
+
+    eventually(lambda: ask(expiring) == 200)
+    assert gateway.stop() == 0
     fragile.nats.kill()
     try:
         gateway.start()
         assert gateway.dependencies()["bus"] == "down"
-        assert gateway.chat(project).status == 200
+        assert ask(project) == 200
         assert gateway.chat(revoked).status == 401
-        eventually(lambda: code_of(gateway.chat(impatient)) == (503, "directory_unavailable"), timeout=5)
-        eventually(lambda: gateway.chat(expiring).status == 401, timeout=10)
+        eventually(lambda: code_of(gateway.chat(impatient)) == (503, "directory_unavailable"))
+        eventually(lambda: ask(expiring) == 401)
         assert code_of(gateway.chat(make_key(make_lookup()))) == (503, "directory_unavailable")
     finally:
         fragile.nats.start()
     eventually(lambda: gateway.chat(impatient).status == 200)
     eventually(lambda: gateway.chat(make_key(make_lookup())).status == 401)
     fragile.remove_gateway(gateway)
-    fragile.compare(project, len(fragile.wait_booked(project, 3)))
+    fragile.compare(project, answers.count(200))
 
 
 def test_a_gateway_that_never_knew_a_directory_is_not_ready(fragile: World) -> None:
@@ -134,24 +140,29 @@ def test_without_postgres_what_was_granted_can_be_spent(fragile: World) -> None:
     gateway = fragile.gateway
     for project in (unlimited, rich, poor):
         assert gateway.chat(project, **CAPPED).status == 200
-    time.sleep(0.5)
+        fragile.wait_booked(project, 1)
+    answers: list[Answer] = []
+
+    def ask_poor() -> int:
+        answers.append(gateway.chat(poor, **CAPPED))
+        return answers[-1].status
+
     fragile.postgres.kill()
     try:
         assert {answer.status for answer in together(10, lambda: gateway.chat(unlimited, **CAPPED))} == {200}
         assert {answer.status for answer in together(10, lambda: gateway.chat(rich, **CAPPED))} == {200}
-        answers = [gateway.chat(poor, **CAPPED)]
-        while answers[-1].status == 200:
-            answers.append(gateway.chat(poor, **CAPPED))
+        while ask_poor() == 200:
+            pass
         assert code_of(answers[-1]) == (503, "budget_unavailable")
         assert int(answers[-1].headers["retry-after"]) >= 1
         assert gateway.dependencies()["status"] == "ready"
     finally:
         fragile.postgres.start()
         fragile.wait_ready()
-    eventually(lambda: gateway.chat(poor, **CAPPED).status != 503)
+    eventually(lambda: ask_poor() != 503)
     fragile.compare(unlimited, 11)
     fragile.compare(rich, 11)
-    rows = fragile.compare(poor, len(fragile.wait_booked(poor, len(answers) + 2))).values()
+    rows = fragile.compare(poor, 1 + len(answers)).values()
     assert sum(row["prompt_tokens"] + row["completion_tokens"] for row in rows) <= 3000
 
 
@@ -172,14 +183,15 @@ def test_without_usage_requests_go_on(fragile: World) -> None:
 def test_a_key_revoked_while_its_budget_is_asked_for(fragile: World) -> None:
     """The grant comes too late: 401, nothing goes to a provider, and the budget is not held."""
     project = fragile.new_project(tokens=10**9)
-    patient = fragile.add_gateway(GRANT_WAIT_MS="20000")
+    patient = fragile.add_gateway(GRANT_WAIT_MS="45000")
     assert patient.chat(project, **CAPPED).status == 200
     fragile.wait_booked(project, 1)  # what a killed worker holds comes back only after the ack wait
     fragile.usage.kill()
     try:
         with ThreadPoolExecutor(1) as threads:
+            waits = patient.metric("codexflow_gateway_grant_waits")
             asked = threads.submit(patient.chat, project, model="sim-fast-1", max_tokens=10**7)
-            eventually(lambda: patient.metric("codexflow_gateway_in_flight") >= 1)
+            eventually(lambda: patient.metric("codexflow_gateway_grant_waits") > waits)
             fragile.manage("DELETE", f"/projects/{project.id}/keys/{project.key_id}")
             eventually(lambda: patient.chat(project).status == 401)
             fragile.usage.start()
@@ -212,7 +224,7 @@ def test_a_full_spool_refuses_and_recovers(fragile: World) -> None:
         assert small.dependencies()["status"] == "unready"
     finally:
         fragile.nats.start()
-    eventually(lambda: small.chat(project, **CAPPED).status == 200, timeout=20)
+    eventually(lambda: small.chat(project, **CAPPED).status == 200)
     fragile.compare(project, admitted + 1)
     assert "Traceback" not in small.process.log.read_text()
     fragile.remove_gateway(small)

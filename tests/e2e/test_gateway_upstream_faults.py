@@ -2,21 +2,42 @@
 
 import time
 from collections import deque
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import openai
 import pytest
 
-from tests.e2e.harness import Project, World, events
+from tests.e2e.harness import Gateway, Project, World, events
 from tests.e2e.running_stack import Answer, eventually
 
 MUCH = 10_000_000
+IMPATIENT = {
+    "hang": {"UPSTREAM_FIRST_BYTE_SECONDS": "1"},
+    "slow-first-token": {"UPSTREAM_IDLE_SECONDS": "1"},
+}
 
 
 @pytest.fixture
 def project(world: World) -> Project:
     """With a limit that is never reached, so that an output cap is enforced and flagged rows are bounded by their holds."""
     return world.new_project(tokens=MUCH, nanousd=MUCH * 1000)
+
+
+@pytest.fixture(scope="module")
+def gateway_for(world: World) -> Iterator[Callable[[str], Gateway]]:
+    """The gateway for a model: one whose patience is short where the model is to exhaust it, and long everywhere else."""
+    made: dict[str, Gateway] = {}
+
+    def find(model: str) -> Gateway:
+        wanted = next((name for name in IMPATIENT if name in model), "")
+        if wanted and wanted not in made:
+            made[wanted] = world.add_gateway(**IMPATIENT[wanted])
+        return made.get(wanted, world.gateway)
+
+    yield find
+    for gateway in made.values():
+        world.remove_gateway(gateway)
 
 
 def code_of(answer: Answer) -> str:
@@ -44,10 +65,16 @@ def outcomes(row: dict[str, Any]) -> list[tuple[str, str]]:
     ],
 )
 def test_a_whole_answer_that_fails(
-    world: World, project: Project, model: str, status: int, code: str, attempts: list[tuple[str, str]]
+    world: World,
+    project: Project,
+    gateway_for: Callable[[str], Gateway],
+    model: str,
+    status: int,
+    code: str,
+    attempts: list[tuple[str, str]],
 ) -> None:
     """After two extra attempts: a stable code; an attempt that may have been billed is booked at its hold and flagged."""
-    answer = world.gateway.chat(project, model=model, max_tokens=50)
+    answer = gateway_for(model).chat(project, model=model, max_tokens=50)
     assert (answer.status, code_of(answer)) == (status, code)
     (row,) = world.compare(project, 1).values()
     assert (row["status"], row["http_status"], row["error_code"]) == ("error", status, code)
@@ -68,15 +95,21 @@ def test_a_whole_answer_that_fails(
         ("sim-fault-cut.0", 502, "upstream_error", [("cut", "estimated")] * 3),
         ("sim-fault-empty", 502, "upstream_error", [("malformed", "estimated")] * 3),
         ("sim-fault-wrong-type", 502, "upstream_error", [("malformed", "estimated")] * 3),
-        ("sim-fault-slow-first-token.9000", 504, "upstream_timeout", [("idle_timeout", "estimated")] * 3),
+        ("sim-fault-slow-first-token.60000", 504, "upstream_timeout", [("idle_timeout", "estimated")] * 3),
         ("absent", 503, "upstream_unavailable", [("connect_failed", "none")] * 3),
     ],
 )
 def test_a_stream_that_fails_before_its_first_token(
-    world: World, project: Project, model: str, status: int, code: str, attempts: list[tuple[str, str]]
+    world: World,
+    project: Project,
+    gateway_for: Callable[[str], Gateway],
+    model: str,
+    status: int,
+    code: str,
+    attempts: list[tuple[str, str]],
 ) -> None:
     """As for a whole answer: nothing has been told yet, so there is a status, and no event."""
-    with world.gateway.stream(project, model=model, max_tokens=50) as response:
+    with gateway_for(model).stream(project, model=model, max_tokens=50) as response:
         assert response.status_code == status
         response.read()
         last = response.json()
@@ -120,7 +153,7 @@ def test_another_of_the_tier_steps_in(world: World, project: Project) -> None:
     try:
         began = time.monotonic()
         answers = [fresh.chat(project, model="deep", max_tokens=20) for _ in range(8)]
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 50, "it waited the minute that the other had asked for"
     finally:
         world.remove_gateway(fresh)
     assert {answer.status for answer in answers} == {200}

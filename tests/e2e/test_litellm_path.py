@@ -15,11 +15,12 @@ from common.contracts.prices import NANOUSD_PER_USD
 from devstack.servers.ports import free_port
 from devstack.servers.process import Process
 from devstack.stack.environment import inherited
+from tests.e2e.running_stack import PATIENT
 
 pytestmark = [pytest.mark.litellm, pytest.mark.timeout(300)]
 
 START_SECONDS = 150
-BOOKED_SECONDS = 15
+BOOKED_SECONDS = 60
 QUESTION = [{"role": "user", "content": "Name three rivers."}]
 
 
@@ -32,23 +33,23 @@ class Stack:
     def client(self) -> openai.OpenAI:
         """The official client, which does not retry, so that one call is one request."""
         return openai.OpenAI(
-            base_url=f"{self.described['gateway_url']}/v1", api_key=self.described["api_key"], max_retries=0, timeout=60
+            base_url=f"{self.described['gateway_url']}/v1", api_key=self.described["api_key"], max_retries=0, timeout=90
         )
 
     def provider_calls(self, request_id: str) -> list[dict[str, Any]]:
         """What the provider saw of a request."""
-        found = httpx.get(f"{self.described['provider_url']}/_sim/requests", params={"request_id": request_id}, timeout=10)
+        found = httpx.get(f"{self.described['provider_url']}/_sim/requests", params={"request_id": request_id}, timeout=60)
         rows: list[dict[str, Any]] = found.json()["data"]
         return rows
 
     def booked(self, request_id: str) -> dict[str, Any]:
         """The row that usage has of a request; waits for it. Raises TimeoutError."""
         login = {"email": self.described["user_email"], "password": self.described["user_password"]}
-        token = httpx.post(f"{self.described['accounts_url']}/api/v1/auth/login", json=login, timeout=10).json()["access_token"]
+        token = httpx.post(f"{self.described['accounts_url']}/api/v1/auth/login", json=login, timeout=60).json()["access_token"]
         url = f"{self.described['usage_url']}/api/v1/projects/{self.described['project_id']}/requests"
         end = time.monotonic() + BOOKED_SECONDS
         while time.monotonic() < end:
-            listed = httpx.get(url, params={"limit": 200}, headers={"authorization": f"Bearer {token}"}, timeout=10)
+            listed = httpx.get(url, params={"limit": 200}, headers={"authorization": f"Bearer {token}"}, timeout=60)
             assert listed.status_code == 200, listed.text
             for row in listed.json()["data"]:
                 if request_id in (row["event_id"], row["request_id"]):
@@ -63,7 +64,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """`make up LITELLM=1` with a state folder and ports of the test's own."""
     folder = tmp_path_factory.mktemp("stack")
     ports = {name: str(free_port()) for name in ("GATEWAY_PORT", "ACCOUNTS_PORT", "USAGE_PORT")}
-    environment = inherited("") | ports | {"LITELLM": "1", "CODEXFLOW_STATE": str(folder / "state"), "NO_COLOR": "1"}
+    environment = inherited("") | PATIENT | ports | {"LITELLM": "1", "CODEXFLOW_STATE": str(folder / "state"), "NO_COLOR": "1"}
     described = folder / "state/stack.json"
     supervisor = Process("stack", [sys.executable, "-m", "devstack", "up"], folder / "up.log", env=environment)
     supervisor.start()
@@ -131,14 +132,14 @@ def test_a_stream_without_usage(stack: Stack) -> None:
 
 def test_what_is_booked_is_what_the_provider_counted(stack: Stack) -> None:
     """At the end, the project's month equals the provider's totals, token for token."""
-    totals = httpx.get(f"{stack.described['provider_url']}/_sim/totals", timeout=10).json()
+    totals = httpx.get(f"{stack.described['provider_url']}/_sim/totals", timeout=60).json()
     login = {"email": stack.described["user_email"], "password": stack.described["user_password"]}
-    token = httpx.post(f"{stack.described['accounts_url']}/api/v1/auth/login", json=login, timeout=10).json()["access_token"]
+    token = httpx.post(f"{stack.described['accounts_url']}/api/v1/auth/login", json=login, timeout=60).json()["access_token"]
     url = f"{stack.described['usage_url']}/api/v1/projects/{stack.described['project_id']}/usage/monthly"
     end = time.monotonic() + BOOKED_SECONDS
     month: dict[str, Any] = {}
     while time.monotonic() < end:
-        month = httpx.get(url, headers={"authorization": f"Bearer {token}"}, timeout=10).json()["totals"]
+        month = httpx.get(url, headers={"authorization": f"Bearer {token}"}, timeout=60).json()["totals"]
         if month["total_tokens"] == totals["prompt_tokens"] + totals["completion_tokens"]:
             break
         time.sleep(0.1)

@@ -58,11 +58,11 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     try:
         provider.start()
         behind.start()
-        provider.wait_ready(lambda: http.is_ready(provider_port, "/healthz"), timeout=30)
+        provider.wait_ready(lambda: http.is_ready(provider_port, "/healthz"), timeout=90)
         behind.wait_ready(lambda: http.is_ready(port, "/health/liveliness"), timeout=120)
         with (
-            httpx.Client(base_url=f"http://{LOOPBACK}:{port}", timeout=30) as client,
-            httpx.Client(base_url=provider_url, timeout=10) as truth,
+            httpx.Client(base_url=f"http://{LOOPBACK}:{port}", timeout=90) as client,
+            httpx.Client(base_url=provider_url, timeout=60) as truth,
         ):
             yield Proxy(client, truth)
         assert "Say something." not in (folder / "litellm.log").read_text(), "the prompt is in LiteLLM's log"
@@ -114,7 +114,7 @@ def test_a_stream_carries_usage_but_no_cost_header(proxy: Proxy, request_id: str
 def test_a_stream_is_not_held_back(proxy: Proxy, request_id: str) -> None:
     """The first chunk is here while the provider still generates."""
     body = {"model": "fast", "stream": True, "messages": [{"role": "user", "content": "Say something."}], "max_tokens": 16}
-    headers = {"authorization": f"Bearer {MASTER_KEY}", "x-request-id": request_id, "x-sim-fault": "slow:200"}
+    headers = {"authorization": f"Bearer {MASTER_KEY}", "x-request-id": request_id, "x-sim-fault": "slow:1000"}
     with proxy.client.stream("POST", "/v1/chat/completions", json=body, headers=headers) as answer:
         next(answer.iter_lines())
         assert proxy.calls(request_id)[0]["outcome"] == "running"

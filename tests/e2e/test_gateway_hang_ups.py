@@ -152,11 +152,14 @@ def test_a_body_that_never_begins(world: World, project: Project) -> None:
     """A head that announces a body, and nothing after it: 408, and the place among the requests in flight is free again."""
     hasty = world.add_gateway(BODY_SECONDS="0.5")
     try:
-        with socket.create_connection(("127.0.0.1", hasty.port), timeout=60) as client:
-            client.sendall(f"{head(project)}10\r\n\r\n".encode())
-            answer = client.recv(65536)
-        assert answer.startswith(b"HTTP/1.1 408 "), answer
-        assert b'"request_timeout"' in answer
+        connection = http.client.HTTPConnection("127.0.0.1", hasty.port, timeout=60)
+        connection.putrequest("POST", "/v1/chat/completions")
+        connection.putheader("authorization", f"Bearer {project.key}")
+        connection.putheader("content-length", "10")
+        connection.endheaders()
+        answer = connection.getresponse()
+        assert (answer.status, json.loads(answer.read())["error"]["code"]) == (408, "request_timeout")
+        connection.close()
         eventually(lambda: hasty.metric("codexflow_gateway_in_flight") == 0)
     finally:
         world.remove_gateway(hasty)

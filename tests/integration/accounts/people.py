@@ -1,5 +1,6 @@
 """People for tests: users with a token, in organizations with a role."""
 
+import json
 import uuid
 from collections.abc import Callable
 from typing import Any, get_args
@@ -8,6 +9,7 @@ import httpx
 import psycopg
 from argon2 import PasswordHasher
 
+from accounts.domain import opaque_tokens
 from accounts.outbound.token_signer import TokenSigner
 from common.contracts.access_tokens import Identity
 from common.contracts.identifiers import uuid7
@@ -66,7 +68,7 @@ class People:
             operator,
             None if password is None else PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1).hash(password),
         )
-        return Person(self._client.request, self._token(user_id), user_id, email)
+        return Person(self._client.request, self._sign_in(user_id), user_id, email)
 
     def member(self, organization_id: str, role: Role) -> Person:
         """A fresh user with a role in an organization, without an invitation."""
@@ -89,8 +91,17 @@ class People:
         return f"{name}-{uuid.uuid4().hex[:12]}@example.com"
 
     def scoped(self, person: Person, *scopes: Permission) -> Caller:
-        """The same user with a token that permits less."""
-        return Caller(self._client.request, self._token(person.id, scopes))
+        """The same user with a personal token for these permissions only."""
+        return self._with_long_lived_token("personal", person.id, None, json.dumps(scopes))
+
+    def service_account(self, organization_id: str, role: Role) -> Caller:
+        """A fresh service account with a role."""
+        service_account_id = uuid7()
+        self._execute(
+            "INSERT INTO service_accounts (id, organization_id, name, role, created_by) VALUES (%s, %s, %s, %s, %s)",
+            *(service_account_id, organization_id, f"Robot {service_account_id}", role, uuid7()),
+        )
+        return self._with_long_lived_token("service_account", None, service_account_id, None)
 
     def bearing(self, token: str) -> Caller:
         """Whoever has this token."""
@@ -109,17 +120,26 @@ class People:
             rows = connection.execute("SELECT action FROM audit_log WHERE organization_id = %s ORDER BY id", [organization_id])
             return [action for (action,) in rows]
 
-    def _token(self, user_id: str, scopes: tuple[Permission, ...] | None = None) -> str:
-        session = uuid7()
+    def _sign_in(self, user_id: str) -> str:
+        session_id = uuid7()
         self._execute(
-            "INSERT INTO sessions (id, user_id, method, refresh_digest, address, agent, refreshed_at, expires_at) "
-            "VALUES (%s, %s, 'password', %s, '', '', now(), now() + interval '1 day')",
-            session,
-            user_id,
-            session,
+            "INSERT INTO sessions (id, user_id, method, refresh_digest, address, agent, refreshed_at, expires_at)"
+            " VALUES (%s, %s, 'password', %s, '', '', now(), now() + interval '1 day')",
+            *(session_id, user_id, uuid.uuid4().hex),
         )
-        identity = Identity(user_id=user_id, scopes=scopes, session_id=session)
-        return TokenSigner(bytes.fromhex("cd" * 32), TOKEN_SECONDS).sign(identity)
+        signer = TokenSigner(bytes.fromhex("cd" * 32), TOKEN_SECONDS)
+        return signer.sign(Identity(user_id=user_id, session_id=session_id))
+
+    def _with_long_lived_token(
+        self, kind: opaque_tokens.Kind, user_id: str | None, service_account_id: str | None, scopes: str | None
+    ) -> Caller:
+        token = opaque_tokens.make(kind)
+        self._execute(
+            "INSERT INTO access_tokens (id, user_id, service_account_id, name, digest, hint, scopes)"
+            " VALUES (%s, %s, %s, '', %s, '', %s)",
+            *(uuid7(), user_id, service_account_id, opaque_tokens.digest_of(token), scopes),
+        )
+        return Caller(self._client.request, token)
 
     def _execute(self, statement: str, *values: object) -> None:
         with psycopg.connect(self._database, autocommit=True) as connection:

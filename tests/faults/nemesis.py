@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Sequence
 
+from tests.faults.quiet import read_metrics
 from tests.faults.rig import Rig
 
 RESTART_ORDER = ("nats", "postgres", "valkey", "accounts", "usage", "gateway", "gateway-2")
@@ -22,6 +23,13 @@ async def kill_and_restart(rig: Rig, *names: str, seconds: float) -> None:
     await asyncio.sleep(seconds)
     for name in sorted(names, key=RESTART_ORDER.index):
         await asyncio.to_thread(rig.restart, name)
+
+
+async def until_busy(rig: Rig, gateway: str) -> None:
+    """Until that gateway answers several requests at the moment: now is the time to kill it."""
+    async with asyncio.timeout(60):
+        while (await asyncio.to_thread(read_metrics, rig.port_of(gateway)))["in_flight"] < 2:
+            await asyncio.sleep(0.01)
 
 
 async def stop_and_restart(rig: Rig, name: str, *, seconds: float) -> None:

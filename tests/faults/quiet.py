@@ -30,7 +30,7 @@ def find_unrest(rig: Rig) -> list[str]:
     if unrest:
         return unrest
     for name, port in rig.gateways.items():
-        unrest += [f"{name}: {metric} = {value}" for metric, value in _metrics(port).items() if value]
+        unrest += [f"{name}: {metric} = {value}" for metric, value in read_metrics(port).items() if value]
     running = sum(row["outcome"] == "running" for row in rig.ask_provider("/_sim/requests")["data"])
     if running:
         unrest.append(f"{running} calls run at the provider")
@@ -55,6 +55,7 @@ def _unbooked(rig: Rig) -> list[str]:
     return unrest
 
 
-def _metrics(port: int) -> dict[str, float]:
-    with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/metrics", timeout=5) as answer:
+def read_metrics(port: int) -> dict[str, float]:
+    """What a gateway has in flight and in its spool."""
+    with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/metrics", timeout=60) as answer:
         return {name: float(value) for name, value in _METRIC.findall(answer.read().decode())}

@@ -29,8 +29,8 @@ from devstack.stack.state import State
 from devstack.stack.terminal import Terminal
 
 GATEWAYS = ("gateway", "gateway-2")
-READY_SECONDS = 30.0
-STOP_SECONDS = 20.0
+READY_SECONDS = 90.0
+STOP_SECONDS = 60.0
 ACK_WAIT_SECONDS = 5
 """What a killed worker held comes again after this; production's 60 s would only make the tests longer."""
 
@@ -166,7 +166,7 @@ class Rig(Assembly):
 
     def ask_provider(self, path: str) -> Any:
         """The simulated provider's own count."""
-        status, body = http.request(self.ports["provider"], path, timeout=20)
+        status, body = http.request(self.ports["provider"], path, timeout=60)
         assert status == 200, f"the provider answered {status} to {path}"
         return body
 
@@ -191,15 +191,21 @@ class Rig(Assembly):
             _eventually(lambda port=port: http.request(port, "/v1/models", bearer=key)[0] == 200, f"{name} knows the key")
 
     def _manage(self, path: str, body: object) -> Any:
-        port, status, answer = self.settings.accounts_port, 0, None
-        for _ in range(2):
-            status, answer = http.request(port, f"/api/v1{path}", method="POST", body=body, bearer=self._token)
-            if status != 401:
+        port, over = self.settings.accounts_port, time.monotonic() + 60
+        while True:
+            status, answer = http.request(port, f"/api/v1{path}", method="POST", body=body, bearer=self._token, timeout=60)
+            if status == 401:
+                self._log_in()
+            elif status not in (0, 503):  # it or its database does not answer in time
                 break
-            login = {"email": demo.EMAIL, "password": demo.PASSWORD}
-            self._token = http.request(port, "/api/v1/auth/login", method="POST", body=login)[1]["access_token"]
+            assert time.monotonic() < over, f"accounts answers {status} to {path}"
         assert status == 201, (status, answer)
         return answer
+
+    def _log_in(self) -> None:
+        login = {"email": demo.EMAIL, "password": demo.PASSWORD}
+        answer = http.request(self.settings.accounts_port, "/api/v1/auth/login", method="POST", body=login, timeout=60)[1]
+        self._token = (answer or {}).get("access_token", "")
 
 
 def _distinct_ports(count: int) -> list[int]:
@@ -209,7 +215,7 @@ def _distinct_ports(count: int) -> list[int]:
     return list(ports)
 
 
-def _eventually(check: Any, what: str, *, seconds: float = 15.0) -> None:
+def _eventually(check: Any, what: str, *, seconds: float = 60.0) -> None:
     over = time.monotonic() + seconds
     while not check():
         assert time.monotonic() < over, f"not within {seconds:.0f} s: {what}"

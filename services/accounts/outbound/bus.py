@@ -28,13 +28,14 @@ class Bus:
 
     def __init__(self, url: str, password: str) -> None:
         self._url, self._password = url, password
-        self._listeners: dict[str, Listener] = {}
+        self._listeners: dict[str, tuple[Listener, str]] = {}
         self._client: Client | None = None
+        self._first = asyncio.Event()
         self.heartbeat = Heartbeat()
 
-    def listen(self, subject: str, listener: Listener) -> None:
-        """Hear a subject on every connection; call before `run`."""
-        self._listeners[subject] = listener
+    def listen(self, subject: str, listener: Listener, *, queue: str = "") -> None:
+        """Hear a subject on every connection; with a queue one replica of those hears each message. Call before `run`."""
+        self._listeners[subject] = (listener, queue)
 
     @property
     def client(self) -> Client:
@@ -42,6 +43,14 @@ class Bus:
         if self._client is None or not self._client.is_connected:
             raise BusAway("not connected to NATS")
         return self._client
+
+    async def wait_connected(self, seconds: float) -> None:
+        """Until `run`, begun elsewhere, has connected; raises BusAway."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._first.wait()
+        except TimeoutError:
+            raise BusAway("not connected to NATS") from None
 
     async def run(self) -> None:
         """Keep the connection until cancelled."""
@@ -60,9 +69,10 @@ class Bus:
     async def _watch(self) -> None:
         if self._client is None or self._client.is_closed:
             client = await connect(url=self._url, service="accounts", password=self._password, name="accounts")
-            for subject, listener in self._listeners.items():
-                await client.subscribe(subject, cb=listener)
+            for subject, (listener, queue) in self._listeners.items():
+                await client.subscribe(subject, queue=queue, cb=listener)
             self._client = client
+            self._first.set()
             log.info("bus: connected")
         if self._client.is_connected:
             await self._client.flush(timeout=FLUSH_SECONDS)  # type: ignore[arg-type] # annotated int, used as seconds

@@ -7,6 +7,10 @@ RELAY_LEADS = Gauge("accounts_relay_leads", "1 on the replica that relays the ou
 RELAY_PUTS = Counter("accounts_relay_puts", "Directory records relayed: put, or older than what the bucket had", ["outcome"])
 RELAY_FAILURES = Counter("accounts_relay_failures", "Attempts of the relay that ended because the bus or the database was away")
 FILLS = Counter("accounts_directory_fills", "Complete fillings of the DIRECTORY bucket")
+DIRECTORY_DRIFT = Gauge(
+    "accounts_directory_drift", "Entries in which the bucket differed from the database at the last reconciliation", ["kind"]
+)
+DIRECTORY_REPAIRS = Counter("accounts_directory_repairs", "Entries of the bucket repaired, by how they differed", ["kind"])
 GATEWAYS = Gauge("accounts_gateways_alive", "Gateways that have spoken lately")
 LOGINS = Counter("accounts_logins", "Logins by outcome: ok, refused, throttled", ["outcome"])
 MAILS = Counter("accounts_mails", "Mails by outcome: sent (the mail server took it), failed", ["outcome"])

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 
 import psycopg
 from sqlalchemy.exc import SQLAlchemyError
@@ -14,6 +14,7 @@ from accounts.outbound.bus import BusAway
 from accounts.outbound.directory_bucket import DirectoryBucket, Put
 from accounts.outbound.leadership import leadership
 from accounts.outbound.outbox import OutboxRow, remove, waiting
+from accounts.use_cases.repair_entry import repair_entry
 from accounts.use_cases.republish_directory import keep_filled
 
 log = logging.getLogger(__name__)
@@ -21,13 +22,15 @@ log = logging.getLogger(__name__)
 BATCH = 1_000
 RETRY_SECONDS = 0.25
 RETRY_CEILING_SECONDS = 1.0
+Chore = Callable[[], Coroutine[None, None, None]]
+"""Something that one replica alone should do, until cancelled."""
 
 
-async def relay_directory(engine: AsyncEngine, bucket: DirectoryBucket) -> None:
-    """Lead when nobody else does, until cancelled; whatever goes wrong, begin again."""
+async def relay_directory(engine: AsyncEngine, bucket: DirectoryBucket, *chores: Chore) -> None:
+    """Lead when nobody else does, until cancelled; whatever goes wrong, begin again. Who leads does the chores, too."""
     while True:
         try:
-            await _lead(engine, bucket)
+            await _lead(engine, bucket, chores)
         except* (psycopg.Error, SQLAlchemyError, OSError) as away:
             log.warning("relay: the database is away: %s", type(away.exceptions[0]).__name__)
         finally:
@@ -36,7 +39,7 @@ async def relay_directory(engine: AsyncEngine, bucket: DirectoryBucket) -> None:
         await asyncio.sleep(RETRY_SECONDS)
 
 
-async def _lead(engine: AsyncEngine, bucket: DirectoryBucket) -> None:
+async def _lead(engine: AsyncEngine, bucket: DirectoryBucket, chores: Sequence[Chore]) -> None:
     async with leadership(engine.url) as lead, asyncio.TaskGroup() as tasks:
         log.info("relay: this replica relays")
         metrics.RELAY_LEADS.set(1)
@@ -44,6 +47,8 @@ async def _lead(engine: AsyncEngine, bucket: DirectoryBucket) -> None:
         tasks.create_task(lead.listen(wake))
         tasks.create_task(_drain(engine, bucket, wake))
         tasks.create_task(keep_filled(engine, bucket))
+        for chore in chores:
+            tasks.create_task(chore())
 
 
 async def _drain(engine: AsyncEngine, bucket: DirectoryBucket, wake: asyncio.Event) -> None:
@@ -74,10 +79,12 @@ async def relay_batch(engine: AsyncEngine, bucket: DirectoryBucket) -> bool:
     answers = await bucket.put_many([_put_of(row) for row in newest.values()])
     arrived = {entry for entry, answer in zip(newest, answers, strict=True) if not isinstance(answer, BusAway)}
     await _forget(engine, [row.id for row in rows if row.entry in arrived])
-    for answer in answers:
+    for entry, answer in zip(newest, answers, strict=True):
         if isinstance(answer, BusAway):
             raise answer
         metrics.RELAY_PUTS.labels("put" if answer else "older").inc()
+        if not answer:  # put by a filling of the bucket, or what a database that has been restored does not know
+            await repair_entry(engine, bucket, entry)
     return True
 
 

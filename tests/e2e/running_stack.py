@@ -114,12 +114,12 @@ class RunningStack:
     printed: str = ""
     _token: str | None = field(default=None, repr=False)
 
-    def devstack(self, *arguments: str, timeout: float = 170.0) -> subprocess.CompletedProcess[str]:
+    def devstack(self, *arguments: str, timeout: float = 240.0) -> subprocess.CompletedProcess[str]:
         """Run `python -m devstack …` to its end."""
         argv = [sys.executable, "-m", "devstack", *arguments]
         return subprocess.run(argv, env=self.env, cwd=CHECKOUT, capture_output=True, text=True, timeout=timeout)
 
-    def make(self, *arguments: str, timeout: float = 300.0) -> subprocess.CompletedProcess[str]:
+    def make(self, *arguments: str, timeout: float = 280.0) -> subprocess.CompletedProcess[str]:
         """Run `make …` to its end."""
         return subprocess.run(["make", *arguments], env=self.env, cwd=CHECKOUT, capture_output=True, text=True, timeout=timeout)
 

@@ -17,7 +17,7 @@ from devstack.servers.process import Process
 from devstack.stack.environment import inherited
 from tests.e2e.running_stack import PATIENT
 
-pytestmark = [pytest.mark.litellm, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.litellm, pytest.mark.timeout(480)]
 
 START_SECONDS = 150
 BOOKED_SECONDS = 60

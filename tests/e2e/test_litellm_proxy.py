@@ -18,7 +18,7 @@ from devstack.stack import http, litellm
 from devstack.stack.environment import inherited
 from devstack.stack.settings import read
 
-pytestmark = [pytest.mark.litellm, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.litellm, pytest.mark.timeout(400)]
 
 MASTER_KEY = "sk-only-for-this-test"
 

@@ -41,7 +41,7 @@ help: ## this list
 
 # The OpenID provider of the sign-in tests; without Node.js they are skipped, and say so.
 tests/oidc/node_modules/.ready: tests/oidc/package.json tests/oidc/package-lock.json tests/oidc/.npmrc
-	@if command -v node npm >/dev/null; then \
+	@if command -v node >/dev/null && command -v npm >/dev/null; then \
 	  echo "Installing the OpenID provider of the tests (hash-locked) …" && \
 	  (cd tests/oidc && npm ci --loglevel=error) && touch $@; \
 	else echo "There is no Node.js here: the tests of the sign-in by OpenID will be skipped."; fi

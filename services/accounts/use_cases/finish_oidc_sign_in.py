@@ -11,6 +11,7 @@ from accounts.domain.opaque_tokens import digest_of
 from accounts.domain.principal import SYSTEM, Origin, Principal
 from accounts.domain.sessions import Tokens
 from accounts.outbound.identity_provider import IdentityProvider, ProviderAway, SignInInvalid
+from accounts.outbound.metrics import LOGINS
 from accounts.outbound.oidc_flows import Flow, SignInCode, add_code
 from accounts.use_cases.apply_mapping import apply_mapping
 from accounts.use_cases.authorize_caller import missing
@@ -80,6 +81,7 @@ async def _let_in(
         user = await recognise_person(connection, system, person, provider.config)
         await apply_mapping(connection, system, person, provider.config, user.id)
         if flow.code_challenge is None:
+            LOGINS.labels("ok").inc()
             return await open_session(context, connection, user.id, method="oidc", origin=origin)
         code = secrets.token_urlsafe(32)
         await add_code(

@@ -7,6 +7,7 @@ from accounts.domain.oidc import challenge_of
 from accounts.domain.opaque_tokens import digest_of
 from accounts.domain.principal import Origin
 from accounts.domain.sessions import Tokens
+from accounts.outbound.metrics import LOGINS
 from accounts.outbound.oidc_flows import take_code
 from accounts.outbound.users import is_active
 from accounts.use_cases.context import Context
@@ -24,4 +25,5 @@ async def redeem_sign_in_code(context: Context, origin: Origin, *, code: str, ve
     async with context.engine.begin() as connection:
         if not await is_active(connection, taken.user_id):
             raise Unauthenticated("The code is not valid; begin the sign-in again.")
+        LOGINS.labels("ok").inc()
         return await open_session(context, connection, taken.user_id, method="oidc", origin=origin)

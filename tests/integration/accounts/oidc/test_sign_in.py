@@ -277,11 +277,13 @@ def test_beginning_without_end_is_slowed_down(installation: Installation, tmp_pa
     """Strangers cannot fill the table; what has expired is swept away."""
     installation.rows("UPDATE accounts.oidc_flows SET expires_at = now() - interval '1 second'")
     process = AccountsProcess(installation.env, tmp_path).start()
+    answers: list[int] = []
     try:
         with httpx.Client(base_url=process.url, timeout=30) as client:
-            answers = [client.get("/api/v1/auth/oidc/company/start").status_code for _ in range(130)]
+            while 429 not in answers and len(answers) < 2000:  # 121 at once, more where the machine stands still between them
+                answers.append(client.get("/api/v1/auth/oidc/company/start").status_code)
     finally:
         process.stop()
-    assert answers[0] == 302
+    assert answers[:120] == [302] * 120
     assert answers[-1] == 429
     assert installation.rows("SELECT count(*) FROM accounts.oidc_flows WHERE expires_at < now()") == [(0,)]

@@ -45,12 +45,13 @@ PERMISSIONS: dict[str, Permissions] = {
     ),
     "accounts": Permissions(
         publish=("$KV.DIRECTORY.>", "$JS.API.INFO", f"$JS.API.STREAM.MSG.GET.{_DIRECTORY}", *_READ_DIRECTORY),
-        subscribe=("_INBOX.accounts.>", subjects.PRESENCE),
+        subscribe=("_INBOX.accounts.>", subjects.PRESENCE, subjects.KEY_ACTIVITY),
     ),
     "usage": Permissions(
         publish=(
             f"{subjects.QUOTA_STATE}.*",
             f"{subjects.WATERMARKS}.*",
+            subjects.KEY_ACTIVITY,
             subjects.DEAD_LETTERS,
             "$JS.API.INFO",
             f"$JS.API.STREAM.INFO.{subjects.REQUESTS_STREAM}",

@@ -26,6 +26,7 @@ SHAPES: dict[str, tuple[type[msgspec.Struct], ...]] = {
     "usage.grants.ask.v1": (grants.GrantAsk, grants.ScopeAsk, grants.GrantAnswer, grants.ScopeAnswer),
     "usage.quota.v1.*": (events.QuotaState,),
     "usage.watermarks.v1.*": (events.Watermark,),
+    "usage.key_activity.v1": (events.KeyActivity,),
 }
 
 _HEADERS = (

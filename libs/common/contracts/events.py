@@ -130,3 +130,12 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True):
     directory_created: str
     applied_sequence: int
     at: int
+
+
+class KeyActivity(msgspec.Struct, frozen=True, kw_only=True):
+    """Keys that have been used: (key id, the beginning of the latest minute that a request of it was admitted in).
+
+    Coarse and best effort, for `last_used_at` alone: nobody waits for it, nothing is counted by it, repeats are harmless.
+    """
+
+    keys: tuple[tuple[str, int], ...]

@@ -9,6 +9,7 @@ DIRECTORY_REPUBLISHED = "accounts.directory.v1"
 GRANTS_ASK = "usage.grants.ask.v1"
 QUOTA_STATE = "usage.quota.v1"
 WATERMARKS = "usage.watermarks.v1"
+KEY_ACTIVITY = "usage.key_activity.v1"
 DEAD_LETTERS = "usage.dead_letters.v1"
 
 REQUESTS_STREAM = "REQUESTS"
@@ -79,6 +80,14 @@ SUBJECTS: tuple[Subject, ...] = (
         "events.Watermark",
         "none (said every second)",
         "events of a boot are committed up to a number: their spool may go",
+    ),
+    Subject(
+        KEY_ACTIVITY,
+        "usage",
+        ("accounts",),
+        "events.KeyActivity",
+        "none (said after every batch; what a restart loses is made good by the key's next minute of use)",
+        "API keys have been used, each at most once per minute",
     ),
     Subject(
         DEAD_LETTERS,

@@ -229,6 +229,17 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that the members of an organization should know, said once for each occasion."""
+
+    id: str
+    organization_id: str
+    kind: str
+    object_id: str
+    detail: dict[str, Any]
+    created_at: datetime
+
+
 def owner_status(status: str) -> Status:
     """A membership or service account that ended is revoked to the gateways."""
     return "revoked" if status == "ended" else status  # type: ignore[return-value] # a CHECK constraint holds the closed list

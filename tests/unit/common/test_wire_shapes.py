@@ -14,6 +14,7 @@ SHAPES: dict[str, type[msgspec.Struct]] = {
     "watermark": events.Watermark,
     "quota_state": events.QuotaState,
     "presence": events.Presence,
+    "key_activity": events.KeyActivity,
     "key": directory.KeyRecord,
     "project": directory.ProjectRecord,
     "organization": directory.OrganizationRecord,

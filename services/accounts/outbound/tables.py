@@ -386,6 +386,8 @@ api_keys = Table(
     UniqueConstraint("lookup"),
     Index(None, "project_id", "id"),
     Index(None, "owner_id"),
+    Index(None, "expires_at", postgresql_where=text("expires_at IS NOT NULL")),
+    Index(None, "rotate_days", postgresql_where=text("rotate_days IS NOT NULL")),
     _one_of("status", "active", "suspended", "revoked"),
     _one_of("label", "live", "test"),
     _one_of("owner_kind", "member", "service_account"),

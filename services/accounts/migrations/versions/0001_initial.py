@@ -500,5 +500,19 @@ def _api_keys() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_api_keys"),
         sa.UniqueConstraint("lookup", name="uq_api_keys_lookup"),
     )
+    op.create_index(
+        "ix_api_keys_expires_at",
+        "api_keys",
+        ["expires_at"],
+        unique=False,
+        postgresql_where=sa.text("expires_at IS NOT NULL"),
+    )
     op.create_index("ix_api_keys_owner_id", "api_keys", ["owner_id"], unique=False)
     op.create_index("ix_api_keys_project_id_id", "api_keys", ["project_id", "id"], unique=False)
+    op.create_index(
+        "ix_api_keys_rotate_days",
+        "api_keys",
+        ["rotate_days"],
+        unique=False,
+        postgresql_where=sa.text("rotate_days IS NOT NULL"),
+    )

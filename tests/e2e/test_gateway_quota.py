@@ -108,8 +108,7 @@ def test_two_gateways_share_one_small_budget(world: World, hold: dict[str, int])
     project = world.new_project(tokens=limit)
     with ThreadPoolExecutor(16) as threads:
         answers = list(threads.map(lambda i: world.gateways[i % 2].chat(project, **SLOW), range(32)))
-    assert 1 <= sum(answer.status == 200 for answer in answers) <= 20
-    assert {answer.status for answer in answers} <= {200, 429}
+    assert {answer.status for answer in answers} == {200, 429}
     world.compare(project, 32)
     assert spent(world, project)["tokens"] <= limit
 

@@ -24,17 +24,18 @@ class Dependency:
 
 
 Check = Callable[[], list[Dependency]]
+PUBLIC = {"x-permission": "public"}
 
 
 def health_routes(check: Check, registry: CollectorRegistry = REGISTRY) -> APIRouter:
     """The three routes. `check` must answer from memory: it may not block or reach for the network."""
     router = APIRouter(tags=["health"])
 
-    @router.get("/healthz", summary="Alive: the event loop runs")
+    @router.get("/healthz", summary="Alive: the event loop runs", openapi_extra=PUBLIC)
     async def healthz() -> dict[str, str]:
         return {"status": "alive"}
 
-    @router.get("/readyz", summary="Ready, with each dependency's state and age")
+    @router.get("/readyz", summary="Ready, with each dependency's state and age", openapi_extra=PUBLIC)
     async def readyz() -> JSONResponse:
         found = check()
         ready = all(dependency.state != "down" for dependency in found if dependency.needed)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
 from devstack.servers.postgres import PostgresServer
@@ -84,5 +85,8 @@ def project(accounts: Service) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def people(accounts: Service) -> Iterator[People]:
     """Makes users of the running service."""
-    with httpx.Client(base_url=f"{accounts.process.url}/api/v1", timeout=60) as client:
-        yield People(accounts.database.conninfo("accounts"), client)
+    with (
+        psycopg.connect(accounts.database.conninfo("accounts"), autocommit=True) as connection,
+        httpx.Client(base_url=f"{accounts.process.url}/api/v1", timeout=60) as client,
+    ):
+        yield People(connection, client)

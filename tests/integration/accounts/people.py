@@ -52,8 +52,8 @@ class Person(Caller):
 class People:
     """Makes users of a running service, in its database: there is no other way to a user without an invitation."""
 
-    def __init__(self, database: str, client: httpx.Client) -> None:
-        self._database, self._client = database, client
+    def __init__(self, connection: psycopg.Connection, client: httpx.Client) -> None:
+        self._connection, self._client = connection, client
 
     def make(
         self, name: str = "person", *, email: str | None = None, operator: bool = False, password: str | None = None
@@ -116,9 +116,8 @@ class People:
 
     def actions_in(self, organization_id: str) -> list[str]:
         """What the audit log says was done in an organization, in order."""
-        with psycopg.connect(self._database) as connection:
-            rows = connection.execute("SELECT action FROM audit_log WHERE organization_id = %s ORDER BY id", [organization_id])
-            return [action for (action,) in rows]
+        query = "SELECT action FROM audit_log WHERE organization_id = %s ORDER BY id"
+        return [action for (action,) in self._connection.execute(query, [organization_id])]
 
     def _sign_in(self, user_id: str) -> str:
         session_id = uuid7()
@@ -142,5 +141,4 @@ class People:
         return Caller(self._client.request, token)
 
     def _execute(self, statement: str, *values: object) -> None:
-        with psycopg.connect(self._database, autocommit=True) as connection:
-            connection.execute(statement, values)
+        self._connection.execute(statement, values)

@@ -56,6 +56,8 @@ from common.contracts.subjects import KEY_ACTIVITY, PRESENCE
 from common.health import Dependency, health_routes
 
 LOGINS_PER_MINUTE = 10
+"""For one email from one address."""
+LOGINS_PER_MINUTE_AND_ADDRESS = 300
 OIDC_STARTS_PER_MINUTE = 120
 """From one address, behind which a whole company may sit."""
 RESTART_SECONDS = 1.0
@@ -102,6 +104,7 @@ async def open_context(settings: Settings) -> AsyncIterator[tuple[Context, Bus]]
             signer=TokenSigner(bytes.fromhex(settings.signing_key.get_secret_value()), settings.access_token_seconds),
             peppers=Peppers.parse(settings.key_peppers.get_secret_value()),
             logins=Throttle(LOGINS_PER_MINUTE),
+            login_addresses=Throttle(LOGINS_PER_MINUTE_AND_ADDRESS),
             bucket=DirectoryBucket(bus),
             presence=PresenceView(),
             mail=Mail(mail_server(settings.smtp_url, _revealed(settings.smtp_password), settings.mail_from)),

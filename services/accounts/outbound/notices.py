@@ -16,7 +16,7 @@ from common.contracts.identifiers import uuid7
 
 
 def _notice(row: RowMapping) -> Notice:
-    return msgspec.convert(dict(row), Notice)
+    return msgspec.convert({str(name): value for name, value in row.items()}, Notice)
 
 
 async def say(connection: AsyncConnection, due: Sequence[Reminder]) -> list[Reminder]:

@@ -217,9 +217,11 @@ login_failures = Table(
     Column("email_digest", Text, primary_key=True),
     Column("address", Text, primary_key=True),
     Column("failures", Integer, nullable=False),
+    _moment("since", required=True),
     _moment("last_at", required=True),
     Index(None, "last_at"),
 )
+"""How often somebody tried to sign in, by the address tried from; the address `*` counts all of them."""
 
 known_addresses = Table(
     "known_addresses",

@@ -24,6 +24,7 @@ class Context:
     signer: TokenSigner
     peppers: Peppers
     logins: Throttle
+    login_addresses: Throttle
     bucket: DirectoryBucket
     presence: PresenceView
     mail: Mail

@@ -4,6 +4,7 @@ from accounts.domain.opaque_tokens import digest_of, kind_of
 from accounts.domain.principal import Origin, Principal
 from accounts.outbound.audit import note
 from accounts.outbound.known_addresses import remember_address
+from accounts.outbound.login_failures import forgive
 from accounts.outbound.password_resets import spend_resets, user_of_reset
 from accounts.outbound.sessions import end_sessions
 from accounts.outbound.users import find_user, set_password
@@ -32,6 +33,7 @@ async def reset_password(context: Context, token: str, new: str, origin: Origin)
         await set_password(connection, user.id, hashed)
         await spend_resets(connection, user.id)
         ended = await end_sessions(connection, user.id, "password")
+        await forgive(connection, user.email, origin.address)
         await remember_address(connection, user.id, origin.address)  # who could open the mail is not one of the guessers
         caller = Principal(kind="user", id=user.id, name=user.email, origin=origin)
         await note(connection, caller, "password.reset", user.id, after={"sessions_ended": ended})

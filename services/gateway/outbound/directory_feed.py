@@ -17,6 +17,7 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import Error as JetStreamError
 
+from common.contracts.directory import KeyRecord
 from common.contracts.events import Presence
 from common.contracts.subjects import DIRECTORY_REPUBLISHED, DIRECTORY_STREAM, PRESENCE
 from gateway.domain.caller import Record
@@ -113,7 +114,7 @@ class DirectoryFeed:
         record = self._view.apply(entry, body)
         if record is None:
             return
-        if replaces:  # what is not in the view is not in the file either: only what is there could come back
+        if replaces or _closes(record):  # nothing else could be undone by the file, or by an older state of the bucket
             self._unpersisted[entry] = body
             self._persist()
         self._changed(record)
@@ -238,3 +239,7 @@ class DirectoryFeed:
     async def save_now(self) -> None:
         """Write the view at shutdown."""
         await self._save()
+
+
+def _closes(record: Record) -> bool:
+    return record.status != "active" or (isinstance(record, KeyRecord) and any(it.not_after for it in record.secrets))

@@ -1,7 +1,7 @@
 """The last-known-good directory on disk: signed, replaced atomically, with a journal of changes that precedes acknowledgement.
 
 Three files in one folder: `view` (everything, rewritten now and then), `fresh` (until when the view was confirmed) and `revoked`
-(records that took the place of others, revocations among them, appended at once). A file that is missing, torn or not signed by us
+(records that took the place of others or close something, appended at once). A file that is missing, torn or not signed by us
 counts as absent.
 """
 
@@ -42,7 +42,11 @@ class DirectoryFile:
         os.close(self._journal)
 
     def load(self, view: DirectoryView) -> tuple[str, float] | None:
-        """Fill a view; (bucket's `created`, Unix time of the last confirmation), or None if there is nothing to trust."""
+        """Fill a view; (bucket's `created`, Unix time of the last confirmation), or None if there is no whole one to trust.
+
+        What the journal says is applied in any case: a revocation need not be preceded by anything.
+        """
+        self._replay_journal(view)
         fresh_body = self._read_fresh()
         try:
             with (self._folder / "view").open("rb") as file:
@@ -53,7 +57,6 @@ class DirectoryFile:
                     view.apply(entry.decode(), record)
         except FileNotFoundError:
             return None
-        self._replay_journal(view)
         fresh = msgspec.json.decode(fresh_body, type=_Fresh)
         return fresh.created, fresh.as_of / 1000
 

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from nats.js.errors import NotFoundError
 
+from accounts.domain.objects import Record, entry_of
 from common.contracts.subjects import DIRECTORY_STREAM
 from tests.servers.fixtures import Bus
 
@@ -57,6 +58,32 @@ def count(bus: Bus, entries: str) -> int:
             await client.close()
 
     return in_loop(look)
+
+
+def put(bus: Bus, record: Record) -> None:
+    """Put a record past the relay, as no program of ours does."""
+
+    async def publish() -> None:
+        client = await bus.connect("provisioner")
+        try:
+            await client.jetstream().publish(f"$KV.DIRECTORY.{entry_of(record)}", msgspec.json.encode(record))
+        finally:
+            await client.close()
+
+    in_loop(publish)
+
+
+def forget(bus: Bus, entry: str) -> None:
+    """Purge an entry, as a disk might that lost its last writes."""
+
+    async def purge() -> None:
+        client = await bus.connect("provisioner")
+        try:
+            await client.jetstream().purge_stream(DIRECTORY_STREAM, subject=f"$KV.DIRECTORY.{entry}")
+        finally:
+            await client.close()
+
+    in_loop(purge)
 
 
 def delete_bucket(bus: Bus) -> None:

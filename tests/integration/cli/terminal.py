@@ -2,8 +2,11 @@
 
 import json
 import os
+import pty
+import select
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,3 +69,47 @@ class Terminal:
         """Log in with the password that all people of the tests have."""
         self.run("login", "--email", email, "--stdin", stdin="password\n")
         return self
+
+    def type(self, *arguments: str, answers: tuple[tuple[str, str], ...], code: int = 0) -> str:
+        """The same command at a keyboard: each answer is typed when its question stands there. All that the screen showed."""
+        screen, keyboard = pty.openpty()
+        process = subprocess.Popen(
+            [str(PROGRAM), *arguments],
+            env=self.env,
+            cwd=self.work,
+            stdin=keyboard,
+            stdout=keyboard,
+            stderr=keyboard,
+            start_new_session=True,
+        )
+        os.close(keyboard)
+        try:
+            shown = ""
+            for question, answer in answers:
+                shown += _read_until(screen, question)
+                os.write(screen, f"{answer}\n".encode())
+            shown += _read_until(screen, None)
+            assert process.wait(SECONDS) == code, shown
+        finally:
+            process.kill()
+            process.wait()
+            os.close(screen)
+        return shown
+
+
+def _read_until(screen: int, wanted: str | None) -> str:
+    """What is shown up to and with this text; None = up to the end of the program."""
+    shown = b""
+    deadline = time.monotonic() + SECONDS
+    while wanted is None or wanted.encode() not in shown:
+        assert time.monotonic() < deadline, f"{wanted} never came: {shown.decode(errors='replace')}"
+        if select.select([screen], [], [], 1.0)[0]:
+            try:
+                read = os.read(screen, 4096)
+            except OSError:  # how Linux says that nobody holds the other side any more
+                read = b""
+            if not read:
+                assert wanted is None, f"ended before {wanted}: {shown.decode(errors='replace')}"
+                break
+            shown += read
+    return shown.decode(errors="replace")

@@ -120,3 +120,14 @@ def test_what_we_have_not_signed_counts_as_absent(tmp_path: Path, name: str) -> 
         assert view.snapshot() == {}
     (tmp_path / name).unlink()
     assert file.load(DirectoryView()) is None
+
+
+def test_a_revocation_is_remembered_without_a_view(tmp_path: Path) -> None:
+    """Heard before the first view was saved: an older state of the bus does not bring the key back."""
+    DirectoryFile(tmp_path, SECRET).append_change("key.lookup", REVOKED)
+    view = DirectoryView()
+    assert DirectoryFile(tmp_path, SECRET).load(view) is None
+    view.apply("key.lookup", msgspec.json.encode(make_key(version=1, status="active")))
+    key = view.key("lookup")
+    assert key is not None
+    assert key.status == "revoked"

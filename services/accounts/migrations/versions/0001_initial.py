@@ -97,6 +97,7 @@ def _login_failures() -> None:
         sa.Column("email_digest", sa.Text(), nullable=False),
         sa.Column("address", sa.Text(), nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
         sa.Column("last_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("email_digest", "address", name="pk_login_failures"),
     )

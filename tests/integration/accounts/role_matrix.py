@@ -4,8 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
-
 from accounts.domain import opaque_tokens
 from common.contracts.identifiers import uuid7
 from common.contracts.roles import PERMISSIONS, Permission, Role
@@ -116,7 +114,7 @@ class Case:
 
     body: Any = None
     query: Mapping[str, str] = field(default_factory=dict)
-    ids: Ids = lambda world, asker: {}
+    ids: Ids = lambda _world, _asker: {}
     more: frozenset[int] = frozenset()
     needs: frozenset[Permission] = frozenset()
     permission: str | None = None

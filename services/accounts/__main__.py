@@ -18,6 +18,7 @@ NANO = 1_000_000_000
 LARGEST = 2**63 - 1
 REPUBLISH_SECONDS = 120.0
 CONNECT_SECONDS = 10.0
+DRIFT_REMAINS = 3
 
 
 def serve() -> int:
@@ -102,7 +103,11 @@ async def republish() -> int:
 
 
 async def reconcile(arguments: argparse.Namespace) -> int:
-    """Compare the directory with the database, repair it and say what was found; 1 when that could not be done."""
+    """Compare the directory with the database, repair it and say what was found.
+
+    0: the bucket is what the database says, or has been repaired; 1: they could not be compared; 3: something still differs, after
+    a dry run, or because it is more than one round repairs, or no record of ours.
+    """
     from accounts.app import open_context
     from accounts.outbound.bus import BusAway
     from accounts.use_cases.reconcile_directory import reconcile_directory
@@ -113,7 +118,7 @@ async def reconcile(arguments: argparse.Namespace) -> int:
         connecting = asyncio.create_task(bus.run())
         try:
             await bus.wait_connected(CONNECT_SECONDS)
-            found = await reconcile_directory(context.engine, context.bucket)
+            found = await reconcile_directory(context.engine, context.bucket, repair=not arguments.dry_run)
         except BusAway as away:
             sys.stderr.write(f"the bus is away: {away}\n")
             return 1
@@ -123,7 +128,7 @@ async def reconcile(arguments: argparse.Namespace) -> int:
         sys.stderr.write("the bucket has not been filled yet: is an accounts service running?\n")
         return 1
     sys.stdout.write(f"{found.as_json()}\n" if arguments.json else f"{found}\n")
-    return 0 if found.drift == found.repaired else 1
+    return DRIFT_REMAINS if found.remains else 0
 
 
 def _tokens(text: str) -> int:
@@ -151,6 +156,7 @@ def _arguments() -> argparse.Namespace:
     comparing = commands.add_parser(
         "reconcile", help="compare the key directory with the database and repair it; safe at any time"
     )
+    comparing.add_argument("--dry-run", action="store_true", help="only report: 0 when nothing differs, 3 when something does")
     comparing.add_argument("--json", action="store_true", help="one line of JSON")
     demo = commands.add_parser("seed", help="make the first user, organization, project and key; prints one line of JSON")
     for name in ("email", "password", "organization", "project"):

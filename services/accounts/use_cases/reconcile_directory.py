@@ -34,12 +34,17 @@ class Reconciled(msgspec.Struct, frozen=True, kw_only=True):
     drift: dict[Drift, int]
     repaired: dict[Drift, int]
     more: bool = False
-    """There was too much to look at in one round: what is lacking comes by filling the bucket again, which has been asked for."""
+    """There was too much to look at in one round; unless nothing was to be repaired, filling the bucket again has been asked for."""
+
+    @property
+    def remains(self) -> bool:
+        """Whether the bucket still differs from the database, for the time being or until somebody mends it by hand."""
+        return self.more or self.drift != self.repaired
 
     def __str__(self) -> str:
         compared = f"{self.entries} entries compared with {self.rows} rows"
         kinds = [f"{kind}: {count} ({self.repaired[kind]} repaired)" for kind, count in self.drift.items() if count]
-        return f"{compared}; {', '.join(kinds) or 'no drift'}"
+        return f"{compared}; {', '.join(kinds) or 'no drift'}{'; there is more' if self.more else ''}"
 
     def as_json(self) -> str:
         """One line."""
@@ -57,8 +62,11 @@ async def keep_reconciled(engine: AsyncEngine, bucket: DirectoryBucket, seconds:
         await asyncio.sleep(min(seconds, RETRY_SECONDS) if done is None or done.more else seconds)
 
 
-async def reconcile_directory(engine: AsyncEngine, bucket: DirectoryBucket) -> Reconciled | None:
-    """What was found; None when the bucket has not been filled yet. Safe at any time and from several places. Raises BusAway."""
+async def reconcile_directory(engine: AsyncEngine, bucket: DirectoryBucket, *, repair: bool = True) -> Reconciled | None:
+    """What was found; None when the bucket has not been filled yet. Safe at any time and from several places. Raises BusAway.
+
+    Without `repair` nothing is changed, in the bucket or in the database.
+    """
     async with engine.begin() as connection:
         state = await read_state(connection)
     if state.bucket_created != await bucket.created():
@@ -68,12 +76,12 @@ async def reconcile_directory(engine: AsyncEngine, bucket: DirectoryBucket) -> R
     suspects, rows = await _suspects(engine, known)
     strangers = [entry async for entry in _strangers(bucket, known)]
     too_many = len(suspects) == MOST_ONE_BY_ONE
-    if too_many and state.republish_asked <= state.republish_done:
+    if repair and too_many and state.republish_asked <= state.republish_done:
         await _ask_for_all(engine)
     found: Counter[Drift] = Counter()
     repaired: Counter[Drift] = Counter()
     for entry in suspects + strangers:
-        drift, is_repaired = await repair_entry(engine, bucket, entry)
+        drift, is_repaired = await repair_entry(engine, bucket, entry, repair=repair)
         if drift is not None:
             found[drift] += 1
             repaired[drift] += is_repaired

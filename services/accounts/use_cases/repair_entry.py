@@ -16,8 +16,10 @@ from accounts.outbound.directory_rows import Announced
 from accounts.outbound.outbox import announce
 
 
-async def repair_entry(engine: AsyncEngine, bucket: DirectoryBucket, entry: str) -> tuple[Drift | None, bool]:
-    """Its drift, None for none, and whether it has been repaired. Raises BusAway.
+async def repair_entry(
+    engine: AsyncEngine, bucket: DirectoryBucket, entry: str, *, repair: bool = True
+) -> tuple[Drift | None, bool]:
+    """Its drift, None for none, and whether it has been repaired; without `repair` it is only looked at. Raises BusAway.
 
     The row is locked first and nothing of it waits in the outbox, so the bucket must hold exactly the row's record; a fresh
     change comes before the look or after the repair. What cannot be repaired is an entry that is no record of ours.
@@ -28,8 +30,8 @@ async def repair_entry(engine: AsyncEngine, bucket: DirectoryBucket, entry: str)
             return None, False
         held, body = await bucket.read_record(entry) or (ABSENT, b"")
         drift = drift_of(None if row is None else row.record(), held, body)
-        if drift is None:
-            return None, False
+        if drift is None or not repair:
+            return drift, False
         repaired = await _repaired(connection, entry, drift, row, held.version, body)
         if repaired is None:
             return drift, False

@@ -55,7 +55,7 @@ def test_limits_are_seeded_in_integers(migrated: dict[str, str], database: Datab
     assert row == ({"monthly_tokens": 7, "monthly_cost_nanousd": 12_345_678_901}, 1)
 
 
-@pytest.mark.parametrize("command", ["serve", "migrate", "republish"])
+@pytest.mark.parametrize("command", ["serve", "migrate", "republish", "reconcile"])
 def test_a_wrong_setting_ends_with_one_sentence_and_2(migrated: dict[str, str], command: str):
     """It names the variable."""
     done = run({**migrated, "ACCOUNTS_DATABASE_URL": "mysql://x"}, command)

@@ -58,10 +58,10 @@ class Place:
             done = connection.execute(statement, values)
             return done.fetchall() if done.description else []
 
-    def reconcile(self) -> dict[str, Any]:
+    def reconcile(self, *options: str, code: int = 0) -> dict[str, Any]:
         """What the command says."""
-        done = run(self.env, "reconcile", "--json")
-        assert done.returncode == 0, done.stderr
+        done = run(self.env, "reconcile", "--json", *options)
+        assert done.returncode == code, done.stderr
         return json.loads(done.stdout)
 
     def start(self, **more: str) -> AccountsProcess:
@@ -110,6 +110,21 @@ def test_what_the_bucket_lacks_is_announced_again(place: Place):
     )
     organization = place.demo["organization_id"]
     assert lines == [("system", lost["id"], organization, "missing"), ("system", behind["id"], organization, "older")]
+
+
+def test_a_dry_run_reports_and_changes_nothing(place: Place):
+    """It ends with 3 as long as something differs, with 0 when nothing does, and says the same each time."""
+    assert place.reconcile("--dry-run")["drift"] == NONE
+    lost = place.keys[0]
+    bucket.forget(place.bus, lost["entry"])
+    for _ in range(2):
+        found = place.reconcile("--dry-run", code=3)
+        assert (found["drift"], found["repaired"]) == ({**NONE, "missing": 1}, NONE)
+    assert bucket.read(place.bus, lost["entry"]) is None
+    assert place.sql("SELECT count(*) FROM outbox") == [(0,)]
+    assert place.sql("SELECT count(*) FROM audit_log WHERE action = 'directory.repaired'") == [(0,)]
+    assert "1 (0 repaired)" in run(place.env, "reconcile", "--dry-run").stdout
+    assert place.reconcile()["repaired"] == {**NONE, "missing": 1}
 
 
 def test_a_restored_database_is_raised_above_the_bucket_and_opens_nothing(place: Place):
@@ -206,7 +221,7 @@ def test_more_than_fits_into_one_round_is_filled_again(place: Place):
         "FROM api_keys, generate_series(1, 6000) n WHERE id = %s",
         place.keys[0]["id"],
     )
-    found = place.reconcile()
+    found = place.reconcile(code=3)
     assert found["more"]
     assert found["repaired"]["missing"] == 5000
     place.start()

@@ -28,7 +28,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
         "description": HTTPStatus(status).phrase,
         "content": {problems.MEDIA_TYPE: {"schema": ProblemDocument.model_json_schema()}},
     }
-    for status in (401, 403, 404, 409, 413, 422, 429, 503)
+    for status in (400, 401, 403, 404, 409, 412, 413, 422, 429, 503)
 }
 """The errors that routes may answer, for the OpenAPI document."""
 

@@ -1,5 +1,6 @@
 """One accounts service for the tests that only talk to it, and makers for those that kill things."""
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from devstack.servers.postgres import PostgresServer
 from tests.integration.accounts.people import People
 from tests.integration.accounts.process import AccountsProcess, environment, run, seed
+from tests.integration.accounts.role_matrix import PROVIDER
 from tests.servers import fixtures
 
 
@@ -90,3 +92,32 @@ def people(accounts: Service) -> Iterator[People]:
         httpx.Client(base_url=f"{accounts.process.url}/api/v1", timeout=60) as client,
     ):
         yield People(connection, client)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A service that bears to be asked a lot."""
+
+    url: str
+    client: httpx.Client
+    people: People
+
+
+@pytest.fixture(scope="session")
+def asked(accounts: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
+    """A second service on the same database; it knows an identity provider, which is away."""
+    provider = {"name": PROVIDER, "issuer": "http://127.0.0.1:9", "client_id": "codexflow"}
+    env = {
+        **accounts.env,
+        "ACCOUNTS_OIDC_PROVIDERS": json.dumps([provider]),
+        "ACCOUNTS_OIDC_SECRETS": json.dumps({PROVIDER: "unused"}),
+    }
+    process = AccountsProcess(env, tmp_path_factory.mktemp("asked")).start()
+    try:
+        with (
+            psycopg.connect(accounts.database.conninfo("accounts"), autocommit=True) as connection,
+            httpx.Client(base_url=f"{process.url}/api/v1", timeout=60) as client,
+        ):
+            yield Asked(process.url, client, People(connection, client))
+    finally:
+        process.kill()

@@ -25,6 +25,11 @@ class Caller:
     def __init__(self, send: Callable[..., httpx.Response], token: str) -> None:
         self._send, self._headers = send, {"authorization": f"Bearer {token}"}
 
+    @property
+    def bearer(self) -> dict[str, str]:
+        """The header by which the caller is known."""
+        return dict(self._headers)
+
     def request(self, method: str, path: str, *, headers: dict[str, str] | None = None, **more: Any) -> httpx.Response:
         return self._send(method, path, headers=self._headers | (headers or {}), **more)
 
@@ -89,6 +94,10 @@ class People:
     def fresh_email(name: str = "person") -> str:
         """One that nobody has."""
         return f"{name}-{uuid.uuid4().hex[:12]}@example.com"
+
+    def sign_in_again(self, person: Person) -> Person:
+        """The same user with a session that lives."""
+        return Person(self._client.request, self._sign_in(person.id), person.id, person.email)
 
     def scoped(self, person: Person, *scopes: Permission) -> Caller:
         """The same user with a personal token for these permissions only."""

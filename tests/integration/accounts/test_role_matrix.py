@@ -1,23 +1,20 @@
 """Every route, asked by everybody: what each role may do is what the table of roles says, and strangers learn nothing."""
 
-import json
 import re
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
 import httpx
-import psycopg
 import pytest
 
 from common.contracts.roles import Permission
 from devstack.openapi import documents
-from tests.integration.accounts.conftest import Service
-from tests.integration.accounts.people import Caller, People
-from tests.integration.accounts.process import AccountsProcess
+from tests.integration.accounts.conftest import Asked
+from tests.integration.accounts.people import Caller
 from tests.integration.accounts.role_cases import CASES, Case
-from tests.integration.accounts.role_matrix import ASKERS, PROVIDER, Asker, World, fresh_domain, make_world
+from tests.integration.accounts.role_matrix import ASKERS, Asker, World, fresh_domain, make_world
 
 Route = tuple[str, str]
 ROUTES: dict[Route, dict[str, Any]] = {
@@ -57,35 +54,17 @@ class Walk:
 
 
 @pytest.fixture(scope="module")
-def walk(accounts: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
-    """A second service on the same database, which knows an identity provider."""
-    provider = {"name": PROVIDER, "issuer": "http://127.0.0.1:9", "client_id": "codexflow"}
-    env = {
-        **accounts.env,
-        "ACCOUNTS_OIDC_PROVIDERS": json.dumps([provider]),
-        "ACCOUNTS_OIDC_SECRETS": json.dumps({PROVIDER: "unused"}),
-    }
-    process = AccountsProcess(env, tmp_path_factory.mktemp("matrix")).start()
-    try:
-        with (
-            psycopg.connect(accounts.database.conninfo("accounts"), autocommit=True) as connection,
-            httpx.Client(base_url=f"{process.url}/api/v1", timeout=60) as client,
-        ):
-            yield make_walk(process.url, client, People(connection, client))
-    finally:
-        process.kill()
-
-
-def make_walk(url: str, client: httpx.Client, people: People) -> Walk:
+def walk(asked: Asked) -> Walk:
     """Everybody is there."""
-    world = make_world(people)
-    stranger = people.make("stranger")
-    organization = people.organization(stranger, "Elsewhere")["id"]
+    world = make_world(asked.people)
+    stranger = asked.people.make("stranger")
+    organization = asked.people.organization(stranger, "Elsewhere")["id"]
     project = stranger.post(f"/organizations/{organization}/projects", json={"name": "Elsewhere"}).json()["id"]
-    robot = people.service_account(organization, "admin")
+    robot = asked.people.service_account(organization, "admin")
     strangers = (Asker("stranger", stranger, None), Asker("strange service account", robot, None, person=False))
     askers = {name: make(world) for name, make in ASKERS.items()}
-    return Walk(url, client, world, askers, strangers, {"organization_id": organization, "project_id": project})
+    theirs = {"organization_id": organization, "project_id": project}
+    return Walk(asked.url, asked.client, world, askers, strangers, theirs)
 
 
 def cases_of(route: Route) -> tuple[Case, ...]:

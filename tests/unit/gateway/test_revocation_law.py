@@ -1,10 +1,12 @@
 """The law of revocation: once a gateway has acknowledged that a key is closed, nothing ever lets that key in again there.
 
 Records arrive late, twice, out of order and through relays that were thought dead; the bucket is put back to an older state or made
-anew; answers get lost; the gateway is killed between any two steps, also while it saves; requests are under way meanwhile.
+anew; answers get lost; disks fill up; the gateway is killed between any two steps, also while it saves; requests are under way
+meanwhile.
 """
 
 import asyncio
+import errno
 import shutil
 import tempfile
 from collections import defaultdict
@@ -63,12 +65,18 @@ class Killed(Exception):
 
 
 class Disk(DirectoryFile):
-    """The real file; while it is being written the loop may hear more, and the process may die."""
+    """The real file; while it is being written the loop may hear more, and the process may die. A full disk takes nothing."""
 
     loop: asyncio.AbstractEventLoop
     feed: DirectoryFeed
     heard: list[Message]
     killed = False
+    full = False
+
+    def append_change(self, entry: str, body: bytes) -> None:
+        if self.full:
+            raise OSError(errno.ENOSPC, "the disk is full")
+        super().append_change(entry, body)
 
     def save_view(self, entries: Any) -> None:
         for message in self.heard:
@@ -356,6 +364,11 @@ class Revocations(RuleBasedStateMachine):
             gateway.start(connected=True)
         file.killed, file.heard = False, []
 
+    @rule(number=NUMBERS, full=st.booleans())
+    def disk(self, number: int, *, full: bool) -> None:
+        """Full, or with room again: what could not be written is not acknowledged."""
+        self.gateways[number % 2].file.full = full
+
     @rule(number=NUMBERS, connected=st.booleans())
     def restart(self, number: int, connected: bool) -> None:
         """Killed, and started again on the same disk, with or without a bus."""
@@ -455,6 +468,39 @@ def test_the_machine_admits_and_refuses() -> None:
     world.hear(1, 4, again=False)
     world.restart(1, connected=False)
     assert [bool(second.asks(plaintext)) for plaintext in (KEYS[0], PLAINTEXTS[KEYS[1]][1])] == [False, True]
+    world.teardown()
+
+
+def test_what_is_heard_while_the_file_is_written_outlives_the_process() -> None:
+    """The journal is begun anew only where the file has all of it."""
+    world = Revocations()
+    world.fill()
+    (first, _), member = world.gateways, HELD[0]
+    world.change(member, status="suspended")
+    world.relay_all()
+    world.hear(0, 1, again=False)
+    world.change_key(KEYS[1], "revoked")
+    world.relay_all()
+    asyncio.run(world._save(first, 1, killed=False))
+    world.restart(0, connected=False)
+    assert [first.asks(key) for key in KEYS] == [None, None]
+    world.teardown()
+
+
+def test_what_a_full_disk_did_not_take_is_not_acknowledged() -> None:
+    """It counts at once, but the others are told only when it would survive."""
+    world = Revocations()
+    world.fill()
+    first = world.gateways[0]
+    first.file.full = True
+    world.change_key(KEYS[1], "revoked")
+    world.relay_all()
+    before = first.feed._acknowledged
+    world.hear(0, 1, again=False)
+    assert (first.asks(KEYS[1]), first.feed._acknowledged) == (None, before)
+    first.file.full = False
+    world.look_through(first)
+    assert first.feed._acknowledged == world.bucket.last > before
     world.teardown()
 
 

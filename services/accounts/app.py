@@ -35,7 +35,9 @@ from accounts.inbound import (
 from accounts.inbound.caller import identified
 from accounts.inbound.door import Door
 from accounts.inbound.key_activity_listener import KeyActivityListener
+from accounts.inbound.once import DocumentedApp, Once
 from accounts.inbound.presence_listener import PresenceListener
+from accounts.outbound.answer_vault import AnswerVault
 from accounts.outbound.bus import Bus
 from accounts.outbound.database import database_url, open_engine
 from accounts.outbound.directory_bucket import DirectoryBucket
@@ -45,7 +47,9 @@ from accounts.outbound.passwords import Passwords
 from accounts.outbound.token_signer import TokenSigner
 from accounts.settings import Settings
 from accounts.use_cases.context import Context
+from accounts.use_cases.limit_requests import RequestLimit
 from accounts.use_cases.mark_used_keys import mark_used_keys
+from accounts.use_cases.prune_answers import keep_pruned
 from accounts.use_cases.reconcile_directory import keep_reconciled
 from accounts.use_cases.relay_directory import relay_directory
 from accounts.use_cases.remind_owners import keep_reminding
@@ -113,6 +117,7 @@ async def open_context(settings: Settings) -> AsyncIterator[tuple[Context, Bus]]
             session_lasts=timedelta(days=settings.session_days),
             oidc=providers,
             oidc_starts=Throttle(OIDC_STARTS_PER_MINUTE),
+            answers=AnswerVault(bytes.fromhex(settings.signing_key.get_secret_value())),
         )
         yield context, bus
 
@@ -141,7 +146,10 @@ def build_app(settings: Settings) -> FastAPI:
             dependencies = Dependencies(context.engine, bus, context.presence)
             running.append(dependencies)
             reconciling = partial(keep_reconciled, context.engine, context.bucket, settings.reconcile_seconds)
-            relay = partial(relay_directory, context.engine, context.bucket, partial(keep_reminding, context), reconciling)
+            pruning = partial(keep_pruned, context.engine)
+            relay = partial(
+                relay_directory, context.engine, context.bucket, partial(keep_reminding, context), reconciling, pruning
+            )
             works = (bus.run, dependencies.watch, relay)
             tasks = [asyncio.create_task(_keep_running(work)) for work in works]
             yield {"context": context}
@@ -150,7 +158,7 @@ def build_app(settings: Settings) -> FastAPI:
                 with suppress(asyncio.CancelledError):
                     await task
 
-    app = FastAPI(
+    app = DocumentedApp(
         title="CodexFlow accounts",
         summary="Organizations, projects, keys, and who may do what.",
         version="1",
@@ -159,7 +167,9 @@ def build_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
     )
     errors.install(app)
-    app.add_middleware(Door, public=PUBLIC, public_below=PUBLIC_BELOW, plain=PLAIN, proxies=settings.trusted_proxies)
+    app.add_middleware(Once, is_public=_is_public)
+    limit = RequestLimit(settings.requests_per_minute)
+    app.add_middleware(Door, is_public=_is_public, plain=PLAIN, limit=limit, proxies=settings.trusted_proxies)
     app.include_router(health_routes(check))
     app.include_router(bootstrap.router, responses=errors.PROBLEMS)
     app.include_router(login.router, responses=errors.PROBLEMS)
@@ -181,6 +191,10 @@ def build_app(settings: Settings) -> FastAPI:
     ):
         app.include_router(guarded, dependencies=[Depends(identified)], responses=errors.PROBLEMS)
     return app
+
+
+def _is_public(path: str) -> bool:
+    return path in PUBLIC or path.startswith(PUBLIC_BELOW)
 
 
 async def _keep_running(work: Callable[[], Awaitable[None]]) -> None:

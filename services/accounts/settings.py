@@ -151,6 +151,8 @@ class Settings(DatabaseSettings):
     """Their client secrets: a JSON object by the provider's name."""
     reconcile_seconds: Annotated[int, Field(ge=1, le=86_400)] = 300
     """How often the directory is compared with the database."""
+    requests_per_minute: Annotated[int, Field(ge=0, le=1_000_000)] = 600
+    """Of one user, service account or anonymous address to one replica; 0 = no limit."""
     drain_seconds: Annotated[int, Field(ge=1, le=300)] = 10
 
     @model_validator(mode="after")

@@ -179,6 +179,7 @@ class World:
             "ACCOUNTS_PORT": str(self.accounts_port),
             "ACCOUNTS_KEY_PEPPERS": self._peppers,
             "ACCOUNTS_SIGNING_KEY": secrets.token_hex(32),
+            "ACCOUNTS_REQUESTS_PER_MINUTE": "100000",
         }
         usage = {
             **database.env("usage"),

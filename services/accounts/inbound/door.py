@@ -1,16 +1,20 @@
 """The door: nobody passes without a valid token but to the public paths, and nothing larger than a management request."""
 
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from accounts.domain.principal import Origin, Principal
+from accounts.domain.token_buckets import Taken
 from accounts.inbound.errors import ABSENCES, REQUEST_ID, database_away
+from accounts.inbound.rate_limit import limit_headers, limited
 from accounts.use_cases.context import Context
 from accounts.use_cases.identify_bearer import identify_bearer
+from accounts.use_cases.limit_requests import RequestLimit
 from common.client_address import Network, client_address
 from common.contracts.identifiers import uuid7
 from common.problems import Unauthenticated, render
@@ -23,7 +27,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 class Door:
     """In front of all routes, so that a forgotten dependency cannot leave one open, and no stranger's body is read.
 
-    `public` paths, and all that begin with `public_below`, answer without a token, `plain` ones do not even look for one. Every
+    Public paths answer without a token, `plain` ones do not even look for one, nor do they count against the rate limit. Every
     answer carries the request's id, the client's own if it has sent a well-formed one.
     """
 
@@ -31,13 +35,12 @@ class Door:
         self,
         app: ASGIApp,
         *,
-        public: frozenset[str],
-        public_below: tuple[str, ...] = (),
-        plain: frozenset[str] = frozenset(),
+        is_public: Callable[[str], bool],
+        plain: frozenset[str],
+        limit: RequestLimit,
         proxies: Sequence[Network] = (),
     ) -> None:
-        self._app, self._public, self._plain, self._proxies = app, public | plain, plain, proxies
-        self._public_below = public_below
+        self._app, self._is_public, self._plain, self._limit, self._proxies = app, is_public, plain, limit, proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -45,22 +48,26 @@ class Door:
             return
         headers = Headers(scope=scope)
         scope["state"]["origin"] = origin = self._origin(scope, headers)
-        send = _named(send, origin.request_id)
+        send = _with_headers(send, {REQUEST_ID: origin.request_id})
         try:
             scope["state"]["caller"] = caller = await self._caller(scope, headers, origin)
         except ABSENCES:
             await database_away()(scope, receive, send)
             return
-        if caller.kind == "anonymous" and not self._is_public(scope["path"]):
-            await render(401, Unauthenticated.code, "Give a valid access token.")(scope, receive, send)
-            return
-        if _announced(headers) > LARGEST_BODY:
-            await render(413, "content_too_large", f"At most {LARGEST_BODY} bytes.")(scope, receive, send)
-            return
-        await self._app(scope, _bounded(receive), send)
+        taken = None if scope["path"] in self._plain else self._limit.take(caller, time.monotonic())
+        if taken is not None:
+            send = _with_headers(send, limit_headers(self._limit.per_minute, taken))
+        refusal = self._refusal(scope["path"], headers, caller, taken)
+        await (refusal or self._app)(scope, _bounded(receive), send)
 
-    def _is_public(self, path: str) -> bool:
-        return path in self._public or path.startswith(self._public_below)
+    def _refusal(self, path: str, headers: Headers, caller: Principal, taken: Taken | None) -> ASGIApp | None:
+        if taken is not None and taken.wait_seconds:
+            return limited(self._limit.per_minute, taken)
+        if caller.kind == "anonymous" and not self._is_public(path):
+            return render(401, Unauthenticated.code, "Give a valid access token.")
+        if _announced(headers) > LARGEST_BODY:
+            return render(413, "content_too_large", f"At most {LARGEST_BODY} bytes.")
+        return None
 
     def _origin(self, scope: Scope, headers: Headers) -> Origin:
         client, given = scope.get("client"), headers.get(REQUEST_ID, "")
@@ -80,13 +87,13 @@ class Door:
         return known or Principal(kind="anonymous", id=None, origin=origin)
 
 
-def _named(send: Send, request_id: str) -> Send:
-    async def with_id(message: Message) -> None:
+def _with_headers(send: Send, headers: Mapping[str, str]) -> Send:
+    async def extended(message: Message) -> None:
         if message["type"] == "http.response.start":
-            MutableHeaders(scope=message)[REQUEST_ID] = request_id
+            MutableHeaders(scope=message).update(headers)
         await send(message)
 
-    return with_id
+    return extended
 
 
 def _announced(headers: Headers) -> int:

@@ -13,6 +13,14 @@ DIRECTORY_DRIFT = Gauge(
 DIRECTORY_REPAIRS = Counter("accounts_directory_repairs", "Entries of the bucket repaired, by how they differed", ["kind"])
 GATEWAYS = Gauge("accounts_gateways_alive", "Gateways that have spoken lately")
 LOGINS = Counter("accounts_logins", "Logins by outcome: ok, refused, throttled", ["outcome"])
+IDEMPOTENT_REQUESTS = Counter(
+    "accounts_idempotent_requests",
+    "Requests with an Idempotency-Key by outcome: kept (a success), released (anything else), replayed, in_use, reused",
+    ["outcome"],
+)
+LIMITED_REQUESTS = Counter(
+    "accounts_limited_requests", "Requests refused by the rate limit, of callers that are known and of anonymous", ["caller"]
+)
 MAILS = Counter("accounts_mails", "Mails by outcome: sent (the mail server took it), failed", ["outcome"])
 KEY_OPERATIONS = Counter(
     "accounts_key_operations", "Changes of API keys: issued, updated, rotated, rotation_ended, revoked", ["operation"]

@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from accounts.domain.presence import PresenceView
 from accounts.domain.throttle import Throttle
+from accounts.outbound.answer_vault import AnswerVault
 from accounts.outbound.directory_bucket import DirectoryBucket
 from accounts.outbound.identity_provider import IdentityProviders
 from accounts.outbound.mail import Mail
@@ -33,3 +34,4 @@ class Context:
     setup_token: str | None = field(repr=False)
     oidc: IdentityProviders
     oidc_starts: Throttle
+    answers: AnswerVault

@@ -24,6 +24,7 @@ def environment(database: Database, bus: Bus, **more: str) -> dict[str, str]:
         **bus.env("accounts"),
         "ACCOUNTS_KEY_PEPPERS": "1:" + "ab" * 32,
         "ACCOUNTS_SIGNING_KEY": "cd" * 32,
+        "ACCOUNTS_REQUESTS_PER_MINUTE": "100000",
         **more,
     }
 

@@ -2,40 +2,13 @@
 
 import http.client
 import json
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from threading import Semaphore
 from typing import Any
 
-from tests.e2e.harness import Gateway, Project, World, events
+from tests.e2e.harness import Project, World
 from tests.e2e.running_stack import eventually
-
-SLOW = {"model": "sim-fault-slow.50", "max_tokens": 100}
-ENDLESS = {"model": "sim-fault-slow.1000", "max_tokens": 100}
-"""So long that it ends only by being cut."""
-
-
-def follow(gateway: Gateway, project: Project, fields: dict[str, Any], begun: Semaphore) -> list[dict[str, Any]]:
-    """Read a stream to its end, and say when it has begun: what it told."""
-    with gateway.stream(project, "A story, please.", **fields) as response:
-        told = events(response)
-        first = next(told)
-        begun.release()
-        return [first, *told]
-
-
-def streams_while(
-    world: World, project: Project, fields: dict[str, Any], act: Callable[[], object]
-) -> list[list[dict[str, Any]]]:
-    """A stream on each gateway, and an act once both have begun: what became of them."""
-    begun = Semaphore(0)
-    with ThreadPoolExecutor(2) as threads:
-        running = [threads.submit(follow, gateway, project, fields, begun) for gateway in world.gateways[:2]]
-        for _ in running:
-            assert begun.acquire(timeout=60)
-        act()
-        return [future.result() for future in running]
+from tests.e2e.streams import ENDLESS, SLOW, streams_while
 
 
 def assert_closed(world: World, project: Project) -> None:

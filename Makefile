@@ -108,9 +108,10 @@ images: ## the container images (SERVICE=gateway: that one alone; ARGS= for dock
 	  docker build --build-arg SERVICE=$$service --build-arg REVISION=$$(git rev-parse --short HEAD) --tag codexflow-$$service $(ARGS) . || exit 1; \
 	done
 
-events: .venv/.dev ## the generated documents: docs/events.md, docs/asyncapi.json, docs/openapi/
+events: .venv/.dev ## the generated documents: docs/events.md, docs/asyncapi.json, docs/openapi/, docs/ROLES.md
 	$(BIN)/python -m common.contracts.document docs
 	$(BIN)/python -m devstack.openapi docs/openapi
+	$(BIN)/python -m devstack.roles_page docs
 
 bench: .venv/.dev .venv-litellm/.ready ## our gateway beside nginx, LiteLLM and Portkey, in one run (ARGS="--quick")
 	$(BIN)/python -m bench.run $(ARGS)

@@ -1,14 +1,26 @@
 """Errors of the management APIs as RFC 9457 problem details, rendered by one function."""
 
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 MEDIA_TYPE = "application/problem+json"
+
+
+class ProblemDocument(BaseModel):
+    """RFC 9457 problem details; `code` is stable."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    errors: list[dict[Literal["field", "message"], str]] | None = None
 
 
 class Problem(Exception):
@@ -69,6 +81,12 @@ class Unavailable(Problem):
     """A dependency is away; Retry-After says when to come back."""
 
     status, code = 503, "unavailable"
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """These errors as routes declare them, for the OpenAPI document."""
+    content = {MEDIA_TYPE: {"schema": ProblemDocument.model_json_schema()}}
+    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
 
 
 def render(status: int, code: str, detail: str, **members: Any) -> JSONResponse:

@@ -1,35 +1,13 @@
 """What a client is told when the database does not answer in time."""
 
-from http import HTTPStatus
-from typing import Any, Literal
-
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
 from sqlalchemy import exc
 
 from accounts.domain.principal import Origin
 from common import problems
 
-
-class ProblemDocument(BaseModel):
-    """RFC 9457 problem details; `code` is stable."""
-
-    type: str
-    title: str
-    status: int
-    code: str
-    detail: str
-    errors: list[dict[Literal["field", "message"], str]] | None = None
-
-
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {
-        "description": HTTPStatus(status).phrase,
-        "content": {problems.MEDIA_TYPE: {"schema": ProblemDocument.model_json_schema()}},
-    }
-    for status in (400, 401, 403, 404, 409, 412, 413, 422, 429, 503)
-}
+PROBLEMS = problems.documented(400, 401, 403, 404, 409, 412, 413, 422, 429, 503)
 """The errors that routes may answer, for the OpenAPI document."""
 
 ABSENCES = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError)

@@ -7,12 +7,14 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 
+from common.problems import documented
 from usage.domain.viewer import Viewer
 from usage.use_cases.show_usage import Page, ShowUsage
 
 Status = Literal["ok", "error", "refused", "client_closed", "upstream_cut", "aborted"]
 From = Annotated[date | None, Query(alias="from", description="First day, YYYY-MM-DD, in the organization's time zone")]
 To = Annotated[date | None, Query(description="Last day, YYYY-MM-DD")]
+READ = {"x-permission": "usage.read"}
 
 
 class Counts(BaseModel):
@@ -142,14 +144,14 @@ class RequestRows(BaseModel):
 
 def report_routes(show: ShowUsage, caller: Callable[..., Awaitable[Viewer]]) -> APIRouter:
     """The routes under /api/v1/projects/{project_id}."""
-    router = APIRouter(prefix="/api/v1/projects/{project_id}", tags=["usage"])
+    router = APIRouter(prefix="/api/v1/projects/{project_id}", tags=["usage"], responses=documented(401, 404, 422, 503))
 
-    @router.get("/usage/daily", summary="Usage by day")
+    @router.get("/usage/daily", summary="Usage by day", openapi_extra=READ)
     async def daily(project_id: str, identity: Annotated[Viewer, Depends(caller)], first: From = None, to: To = None) -> Days:
         rows = await show.daily(identity, project_id, first, to)
         return Days(data=[Day.model_validate(row) for row in rows])
 
-    @router.get("/usage/monthly", summary="Usage of a month, with the budget and the models")
+    @router.get("/usage/monthly", summary="Usage of a month, with the budget and the models", openapi_extra=READ)
     async def monthly(
         project_id: str,
         identity: Annotated[Viewer, Depends(caller)],
@@ -157,7 +159,7 @@ def report_routes(show: ShowUsage, caller: Callable[..., Awaitable[Viewer]]) -> 
     ) -> Month:
         return Month.model_validate(await show.monthly(identity, project_id, month))
 
-    @router.get("/requests", summary="Settled requests, newest first")
+    @router.get("/requests", summary="Settled requests, newest first", openapi_extra=READ)
     async def requests(
         project_id: str,
         identity: Annotated[Viewer, Depends(caller)],

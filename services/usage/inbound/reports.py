@@ -144,7 +144,7 @@ class RequestRows(BaseModel):
 
 def report_routes(show: ShowUsage, caller: Callable[..., Awaitable[Viewer]]) -> APIRouter:
     """The routes under /api/v1/projects/{project_id}."""
-    router = APIRouter(prefix="/api/v1/projects/{project_id}", tags=["usage"], responses=documented(401, 404, 422, 503))
+    router = APIRouter(prefix="/api/v1/projects/{project_id}", tags=["usage"], responses=documented(401, 403, 404, 422, 503))
 
     @router.get("/usage/daily", summary="Usage by day", openapi_extra=READ)
     async def daily(project_id: str, identity: Annotated[Viewer, Depends(caller)], first: From = None, to: To = None) -> Days:

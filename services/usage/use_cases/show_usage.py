@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from common.contracts.periods import period_day, period_end, period_month
-from common.problems import Invalid, NotFound, Unavailable
+from common.problems import Forbidden, Invalid, NotFound, Unavailable
 from usage.domain.quantiles import quantile
 from usage.domain.viewer import Viewer
 from usage.outbound import reports_store
@@ -29,7 +29,8 @@ Durations = Mapping[str, Mapping[int, int]]
 
 @dataclass(frozen=True, slots=True)
 class ShowUsage:
-    """Every method raises NotFound for a project that is unknown or not the caller's to see, Unavailable without the books."""
+    """Every method raises NotFound for a project that is unknown or another organization's, Forbidden for a member who may not see
+    usage, Unavailable without the books."""
 
     database: Database
 
@@ -104,8 +105,11 @@ class ShowUsage:
                 project = await find_project(connection, project_id)
         except TRANSIENT:
             raise Unavailable("The books cannot be read at the moment.") from None
-        if project is None or not await caller.may("usage.read", project.organization_id):
+        access = "stranger" if project is None else await caller.access("usage.read", project.organization_id)
+        if project is None or access == "stranger":
             raise NotFound("No such project.")
+        if access == "refused":
+            raise Forbidden("This token or your role in this organization does not include usage.read.")
         return project
 
 

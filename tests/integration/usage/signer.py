@@ -2,7 +2,7 @@
 
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Self
+from typing import Any, Self
 
 import jwt
 import msgspec
@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from common.contracts.access_tokens import ALGORITHM, Identity, claims_of
 from common.contracts.identifiers import uuid7
+from common.contracts.roles import Role
 
 
 class Signer:
@@ -41,8 +42,8 @@ class Signer:
         public = jwt.algorithms.OKPAlgorithm.to_jwk(self.key.public_key(), as_dict=True)
         return msgspec.json.encode({"keys": [{**public, "kid": self.key_id, "alg": ALGORITHM, "use": "sig"}]})
 
-    def token(self, roles: dict[str, str], *, lifetime_seconds: int = 300) -> str:
-        claims = claims_of(Identity(user_id=uuid7(), roles=roles), lifetime_seconds=lifetime_seconds)
+    def token(self, roles: dict[str, Role], *, lifetime_seconds: int = 300, **more: Any) -> str:
+        claims = claims_of(Identity(user_id=uuid7(), roles=roles, **more), lifetime_seconds=lifetime_seconds)
         return jwt.encode(claims, self.key, algorithm=ALGORITHM, headers={"kid": self.key_id})
 
     def __enter__(self) -> Self:

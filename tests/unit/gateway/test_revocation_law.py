@@ -318,6 +318,11 @@ class Revocations(RuleBasedStateMachine):
             gateway.hear(gateway.inbox[0])
         del gateway.inbox[:count]
 
+    @rule(number=NUMBERS)
+    def lose(self, number: int) -> None:
+        """What was on its way is lost, although the connection holds."""
+        del self.gateways[number % 2].inbox[:1]
+
     @rule(number=NUMBERS, connected=st.booleans())
     def connection(self, number: int, connected: bool) -> None:
         """Lost with all that was on its way, or found again."""
@@ -377,22 +382,17 @@ class Revocations(RuleBasedStateMachine):
         gateway.start(connected=connected)
 
     # ---- requests ------------------------------------------------------------------------------------------------------
-    @rule(number=NUMBERS, key=st.sampled_from(KEYS), secret=st.integers(0, 2))
-    def request_begins(self, number: int, key: str, secret: int) -> None:
-        gateway, plaintext = self.gateways[number % 2], PLAINTEXTS[key][secret]
-        caller = gateway.asks(plaintext)
-        if caller is not None:
-            assert self.may(gateway, key, DIGESTS[plaintext]), "a closed key was let in"
-            gateway.under_way.append((key, caller))
-
-    @rule(number=NUMBERS, which=NUMBERS)
-    def request_goes_on(self, number: int, which: int) -> None:
-        """Its body has arrived, its grant has come, its upstream has failed: it asks whether it may still go on."""
+    @rule(number=NUMBERS)
+    def requests_begin(self, number: int) -> None:
+        """With every secret; who is let in goes on asking, see the invariants."""
         gateway = self.gateways[number % 2]
-        if gateway.under_way:
-            key, caller = gateway.under_way[which % len(gateway.under_way)]
-            if gateway.identify.still_valid(caller):
-                assert self.may(gateway, key, None), "a request under way brought a closed key back"
+        for key, plaintexts in PLAINTEXTS.items():
+            for plaintext in plaintexts:
+                caller = gateway.asks(plaintext)
+                if caller is not None:
+                    assert self.may(gateway, key, DIGESTS[plaintext]), "a closed key was let in"
+                    gateway.under_way.append((key, caller))
+        del gateway.under_way[:-8]
 
     def may(self, gateway: Gateway, key: str, digest: str | None) -> bool:
         """Whether anything that accounts has said lets the key in, nothing of it older than what the gateway acknowledged."""
@@ -418,6 +418,14 @@ class Revocations(RuleBasedStateMachine):
                 for plaintext in plaintexts:
                     if not self.may(gateway, key, DIGESTS[plaintext]):
                         assert gateway.asks(plaintext) is None
+
+    @invariant()
+    def no_request_under_way_brings_a_closed_key_back(self) -> None:
+        """Its body has arrived, its grant has come, its upstream has failed: it asks whether it may still go on."""
+        for gateway in self.gateways:
+            for key, caller in gateway.under_way:
+                if not self.may(gateway, key, None):
+                    assert not gateway.identify.still_valid(caller)
 
     @invariant()
     def what_is_acknowledged_is_applied(self) -> None:
@@ -484,6 +492,22 @@ def test_what_is_heard_while_the_file_is_written_outlives_the_process() -> None:
     asyncio.run(world._save(first, 1, killed=False))
     world.restart(0, connected=False)
     assert [first.asks(key) for key in KEYS] == [None, None]
+    world.teardown()
+
+
+def test_an_older_state_of_the_bucket_opens_nothing_after_a_restart() -> None:
+    """Although the gateway had never written its file when it was killed: the journal alone remembers."""
+    world = Revocations()
+    world.fill()
+    first = world.gateways[0]
+    world.back_up()
+    world.change_key(KEYS[1], "revoked")
+    world.relay_all()
+    world.hear(0, 1, again=False)
+    world.restart(0, connected=True)
+    world.restore(0)
+    world.look_through(first)
+    assert [bool(first.asks(key)) for key in KEYS] == [True, False]
     world.teardown()
 
 

@@ -28,6 +28,17 @@ def known_variables(service: str) -> dict[str, str | None]:
     return {f"{prefix}{name.upper()}": None if field.is_required() else as_text(field.default) for name, field in fields}
 
 
+def variables_of_the_migration(service: str) -> dict[str, str]:
+    """Those that only the migration of a service knows, with their defaults."""
+    settings: Any = getattr(importlib.import_module(f"{service}.settings"), "MigrationSettings", None)
+    fields = {} if settings is None else settings.model_fields
+    known = known_variables(service)
+    names = {f"{service.upper()}_{name.upper()}": field for name, field in fields.items()}
+    return {name: as_text(field.default) for name, field in names.items() if name not in known}
+
+
 def as_text(default: object) -> str:
     """A default as somebody would write it in the environment."""
+    if default is None or default == ():
+        return ""
     return default.get_secret_value() if isinstance(default, SecretStr) else str(default)

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from accounts.domain.invitation import InvitationStatus
 from accounts.inbound.caller import Anybody, Caller, CurrentContext
-from accounts.inbound.wire import Answer, AnyText, Body, Email, Identifier, Listing, Name, NewPassword, PageWanted, listing
+from accounts.inbound.wire import Answer, AnyText, Body, Email, Identifier, Listing, Name, NewPassword, PageWanted, Text, listing
 from accounts.use_cases.accept_invitation import Newcomer, accept_invitation
 from accounts.use_cases.invite_member import NewInvitation, invite_member
 from accounts.use_cases.list_invitations import list_invitations
@@ -97,9 +97,10 @@ async def index(
     organization_id: Identifier,
     page: PageWanted,
     status: Annotated[InvitationStatus | None, Query(description="Only those with this status")] = None,
+    email: Annotated[Text | None, Query(max_length=254, description="Only those of this email, whatever its case")] = None,
 ) -> Listing[InvitationAnswer]:
     """Oldest first."""
-    return listing(await list_invitations(context, caller, str(organization_id), page, status), InvitationAnswer)
+    return listing(await list_invitations(context, caller, str(organization_id), page, status, email), InvitationAnswer)
 
 
 @router.post(

@@ -11,7 +11,7 @@ from accounts.domain.objects import Member
 from accounts.inbound.caller import Caller, CurrentContext
 from accounts.inbound.limits import LimitsAnswer, LimitsBody
 from accounts.inbound.versions import ExpectedVersion, tag
-from accounts.inbound.wire import UNSET, Answer, Body, EffectiveAnswer, Identifier, Listing, PageWanted, listing
+from accounts.inbound.wire import UNSET, Answer, Body, EffectiveAnswer, Identifier, Listing, PageWanted, Text, listing
 from accounts.use_cases.confirm_change import ISSUED_SECONDS, REVOKED_SECONDS, confirm_change
 from accounts.use_cases.leave_organization import leave_organization
 from accounts.use_cases.list_members import list_members
@@ -81,9 +81,10 @@ async def index(
     status: Annotated[
         MemberStatus | None, Query(description="Only those with this status; without it all but those whose membership ended")
     ] = None,
+    email: Annotated[Text | None, Query(max_length=254, description="Only the one with this email, whatever its case")] = None,
 ) -> Listing[MemberAnswer]:
     """In the order of their user ids."""
-    return listing(await list_members(context, caller, str(organization_id), page, role, status), MemberAnswer)
+    return listing(await list_members(context, caller, str(organization_id), page, role, status, email), MemberAnswer)
 
 
 @router.get("/members/{user_id}", summary="Show a member", openapi_extra={"x-permission": "members.read"})

@@ -192,8 +192,15 @@ async def _only(
     environment: Annotated[Environment | None, Query(description="Only those with this label")] = None,
     plan_id: Annotated[UUID | None, Query(description="Only those with this plan")] = None,
     slug: Annotated[Slug | None, Query(description="Only the one with this slug")] = None,
+    name: Annotated[Text | None, Field(min_length=1, max_length=200), Query(description="Part of the name")] = None,
 ) -> dict[str, str]:
-    wanted = {"status": status, "environment": environment, "plan_id": str(plan_id) if plan_id else None, "slug": slug}
+    wanted = {
+        "name": name,
+        "status": status,
+        "environment": environment,
+        "plan_id": str(plan_id) if plan_id else None,
+        "slug": slug,
+    }
     return {name: value for name, value in wanted.items() if value is not None}
 
 

@@ -47,11 +47,15 @@ async def _one(connection: AsyncConnection, query: Select[Any]) -> Invitation | 
     return None if row is None else _invitation(row)
 
 
-async def invitations_of(connection: AsyncConnection, organization_id: str, ask: PageAsk, status: str | None) -> Page[Invitation]:
-    """The invitations to an organization, all or those with a status."""
+async def invitations_of(
+    connection: AsyncConnection, organization_id: str, ask: PageAsk, status: str | None, email: str | None
+) -> Page[Invitation]:
+    """The invitations to an organization, all or those with a status, or to an email, whatever its case."""
     query = select(*_COLUMNS).where(invitations.c.organization_id == organization_id)
     if status is not None:
         query = query.where(_standing == status)
+    if email is not None:
+        query = query.where(func.lower(invitations.c.email) == func.lower(email))
     return await page_of(connection, query, invitations.c.id, ask, _invitation)
 
 

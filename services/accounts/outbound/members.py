@@ -55,13 +55,20 @@ async def find_member(connection: AsyncConnection, organization_id: str, user_id
 
 
 async def members_of(
-    connection: AsyncConnection, organization_id: str, ask: PageAsk, role: Role | None, status: str | None
+    connection: AsyncConnection,
+    organization_id: str,
+    ask: PageAsk,
+    role: Role | None,
+    status: str | None,
+    email: str | None,
 ) -> Page[Member]:
-    """The members of an organization; without a status all but those whose membership ended."""
+    """The members of an organization; without a status all but those whose membership ended; an email whatever its case."""
     query = _query().where(memberships.c.organization_id == organization_id)
     query = query.where(memberships.c.status != "ended" if status is None else memberships.c.status == status)
     if role is not None:
         query = query.where(memberships.c.role == role)
+    if email is not None:
+        query = query.where(func.lower(users.c.email) == func.lower(email))
     return await page_of(connection, query, memberships.c.user_id, ask, _member)
 
 

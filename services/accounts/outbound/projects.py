@@ -43,10 +43,11 @@ async def find_project(connection: AsyncConnection, project_id: str, *, locked: 
 async def projects_of(
     connection: AsyncConnection, organization_id: str, ask: PageAsk, only: Mapping[str, str] | None = None
 ) -> Page[Project]:
-    """The projects of an organization, all or those whose columns have the given values."""
+    """The projects of an organization, all or those whose columns have the given values, the name as a part of it."""
     query = select(projects).where(projects.c.organization_id == organization_id)
     for name, value in (only or {}).items():
-        query = query.where(projects.c[name] == value)
+        column = projects.c[name]
+        query = query.where(column.icontains(value, autoescape=True) if name == "name" else column == value)
     return await page_of(connection, query, projects.c.id, ask, _project)
 
 

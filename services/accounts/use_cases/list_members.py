@@ -16,8 +16,9 @@ async def list_members(
     ask: PageAsk,
     role: Role | None = None,
     status: str | None = None,
+    email: str | None = None,
 ) -> Page[Member]:
     """One page; without a status all but those whose membership ended. Raises NotFound, Forbidden."""
     async with context.engine.begin() as connection:
         await authorize(connection, caller, "members.read", organization_id)
-        return await members_of(connection, organization_id, ask, role, status)
+        return await members_of(connection, organization_id, ask, role, status, email)

@@ -13,7 +13,10 @@ from accounts.use_cases.context import Context
 async def list_projects(
     context: Context, caller: Principal, organization_id: str, ask: PageAsk, only: Mapping[str, str]
 ) -> Page[Project]:
-    """One page, oldest first; `only` those with these values of status, environment, plan_id, slug. Raises NotFound, Forbidden."""
+    """One page, oldest first; `only` those with these values of status, environment, plan_id, slug, or part of the name.
+
+    Raises NotFound, Forbidden.
+    """
     async with context.engine.begin() as connection:
         await authorize(connection, caller, "projects.read", organization_id)
         return await projects_of(connection, organization_id, ask, only)

@@ -67,7 +67,7 @@ logs: .venv/.stack ## the end of a log (SERVICE=gateway, FOLLOW=1)
 reset: .venv/.stack ## delete the stack's data
 	@$(BIN)/python -m devstack reset
 
-migrate: .venv/.stack ## both schemas to the newest revision (ACCOUNTS_DATABASE_URL, USAGE_DATABASE_URL, …; `up` does it for its own)
+migrate: .venv/.stack ## both schemas to the newest revision (ACCOUNTS_OWNER_DATABASE_URL, ACCOUNTS_DATABASE_URL, USAGE_DATABASE_URL, …; `up` does it for its own)
 	$(BIN)/python -m accounts migrate
 	$(BIN)/python -m usage migrate
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from devstack.servers.nats import NatsServer
-from devstack.servers.postgres import PostgresServer
+from devstack.servers.postgres import ROLES, PostgresServer
 from devstack.servers.valkey import ValkeyServer
 from tests.servers import fixtures
 from tests.servers.choice import choose
@@ -48,7 +48,7 @@ def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeySe
 @pytest.fixture(scope="session")
 def database_passwords() -> dict[str, str]:
     """Passwords of the Postgres roles on the session's server, by role name."""
-    return {role: secrets.token_hex(8) for role in ("accounts", "usage")}
+    return {role: secrets.token_hex(8) for role in ROLES}
 
 
 @pytest.fixture

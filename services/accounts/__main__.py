@@ -9,8 +9,9 @@ from dataclasses import asdict
 from decimal import Decimal, InvalidOperation
 
 import uvicorn
+from pydantic import SecretStr
 
-from accounts.settings import DatabaseSettings, Settings, WrongSettings
+from accounts.settings import DatabaseSettings, MigrationSettings, Settings, WrongSettings
 from common.logs import configure_logging
 from common.problems import Problem
 
@@ -46,14 +47,17 @@ def serve() -> int:
 
 
 def migrate() -> int:
-    """Bring the schema to the newest revision."""
+    """Bring the schema to the newest revision, and grant the service's role what it needs."""
     from accounts.outbound.database import database_url
     from accounts.outbound.schema import NoSchema, upgrade
 
-    settings = DatabaseSettings.load()
+    settings = MigrationSettings.load()
     configure_logging(settings.log_level)
+    service = owner = database_url(settings.database_url, _revealed(settings.database_password))
+    if settings.owner_database_url:
+        owner = database_url(settings.owner_database_url, _revealed(settings.owner_database_password))
     try:
-        upgrade(database_url(settings.database_url, settings.database_password.get_secret_value()))
+        upgrade(owner, service.username or "")
     except NoSchema as problem:
         raise WrongSettings(str(problem)) from None
     return 0
@@ -129,6 +133,10 @@ async def reconcile(arguments: argparse.Namespace) -> int:
         return 1
     sys.stdout.write(f"{found.as_json()}\n" if arguments.json else f"{found}\n")
     return DRIFT_REMAINS if found.remains else 0
+
+
+def _revealed(secret: SecretStr | None) -> str:
+    return "" if secret is None else secret.get_secret_value()
 
 
 def _tokens(text: str) -> int:

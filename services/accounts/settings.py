@@ -20,12 +20,16 @@ class WrongSettings(ValueError):
     """A setting is missing or unusable; the message is one sentence that names the variable and how to mend it."""
 
 
-def _postgres_url(text: str) -> str:
+def _postgres_url(text: str, *, role: str = "accounts", password: str = "ACCOUNTS_DATABASE_PASSWORD") -> str:  # noqa: S107 - a name
     if not text.startswith("postgresql://") or "@" not in text:
-        raise ValueError("write it as postgresql://accounts@HOST:PORT/DATABASE")
+        raise ValueError(f"write it as postgresql://{role}@HOST:PORT/DATABASE")
     if ":" in text.removeprefix("postgresql://").split("@")[0]:
-        raise ValueError("give the password in ACCOUNTS_DATABASE_PASSWORD, not in the URL")
+        raise ValueError(f"give the password in {password}, not in the URL")
     return text
+
+
+def _owner_url(text: str | None) -> str | None:
+    return _postgres_url(text, role="accounts_owner", password="ACCOUNTS_OWNER_DATABASE_PASSWORD") if text else None  # noqa: S106
 
 
 def _peppers(value: SecretStr) -> SecretStr:
@@ -102,13 +106,12 @@ def _provider_secrets(value: SecretStr, info: ValidationInfo) -> SecretStr:
     return value
 
 
-class DatabaseSettings(BaseSettings):
-    """What the migration job needs."""
+class _Settings(BaseSettings):
+    """What every command needs."""
 
     model_config = SettingsConfigDict(env_prefix="ACCOUNTS_", frozen=True, hide_input_in_errors=True)
 
     database_url: Annotated[str, AfterValidator(_postgres_url)] = "postgresql://accounts@127.0.0.1:5432/codexflow"
-    database_password: SecretStr
     log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
 
     @classmethod
@@ -122,6 +125,31 @@ class DatabaseSettings(BaseSettings):
             name = f"ACCOUNTS_{'_'.join(str(part) for part in first['loc'])}: ".upper() if first["loc"] else ""
             reason = "set it" if first["type"] == "missing" else first["msg"].removeprefix("Value error, ")
             raise WrongSettings(f"{name}{reason}") from None
+
+
+class MigrationSettings(_Settings):
+    """What the migration job needs: the role that owns the schema, besides the service's name for itself in `database_url`.
+
+    Without an owner the service's own role does both, and then it must have its password.
+    """
+
+    database_password: SecretStr | None = None
+    owner_database_url: Annotated[str | None, AfterValidator(_owner_url)] = None
+    owner_database_password: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _has_a_password(self) -> Self:
+        if self.owner_database_url and self.owner_database_password is None:
+            raise ValueError("ACCOUNTS_OWNER_DATABASE_PASSWORD: set it, for ACCOUNTS_OWNER_DATABASE_URL is set")
+        if not self.owner_database_url and self.database_password is None:
+            raise ValueError("ACCOUNTS_DATABASE_PASSWORD: set it, or ACCOUNTS_OWNER_DATABASE_URL and its password")
+        return self
+
+
+class DatabaseSettings(_Settings):
+    """What a command needs that asks nothing but the database."""
+
+    database_password: SecretStr
 
 
 class Settings(DatabaseSettings):

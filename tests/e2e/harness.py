@@ -15,6 +15,7 @@ from typing import Any, Self
 import httpx
 
 from devstack.servers.ports import free_port
+from devstack.servers.postgres import ROLES
 from devstack.servers.process import Process
 from devstack.stack.http import is_ready
 from devstack.stack.settings import CHECKOUT
@@ -170,7 +171,7 @@ class World:
                 started.callback(server.stop)
         bus = fixtures.Bus(self.nats)
         bus.provision()
-        passwords = {role: secrets.token_hex(8) for role in ("accounts", "usage")}
+        passwords = {role: secrets.token_hex(8) for role in ROLES}
         self.postgres.create_database(passwords=passwords)
         database = fixtures.Database(self.postgres, "codexflow", passwords)
         accounts = {
@@ -188,7 +189,14 @@ class World:
             "USAGE_JWKS_URL": f"http://127.0.0.1:{self.accounts_port}/.well-known/jwks.json",
         }
         with ThreadPoolExecutor() as threads:
-            list(threads.map(self._run, ("accounts", "usage"), (["migrate"], ["migrate"]), (accounts, usage)))
+            list(
+                threads.map(
+                    self._run,
+                    ("accounts", "usage"),
+                    (["migrate"], ["migrate"]),
+                    (accounts | database.env("accounts_owner"), usage),
+                )
+            )
         self.accounts = self._process("accounts", ["-m", "accounts", "serve"], accounts)
         self.usage = self._process("usage", ["-m", "usage", "serve"], usage)
         for part in (self.provider, self.accounts, self.usage):

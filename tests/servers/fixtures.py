@@ -37,7 +37,7 @@ class Database:
         return f"host={self.server.host} port={self.server.port} user={role} password={self.passwords[role]} dbname={self.name}"
 
     def env(self, role: str) -> dict[str, str]:
-        """The two environment variables of the service of that name."""
+        """The two environment variables of that role; `accounts_owner` is for migrations alone."""
         prefix = role.upper()
         return {f"{prefix}_DATABASE_URL": self.url(role), f"{prefix}_DATABASE_PASSWORD": self.passwords[role]}
 

@@ -1,4 +1,4 @@
-"""A PostgreSQL with scram passwords: the superuser, and the roles `accounts` and `usage` that own a schema each."""
+"""A PostgreSQL with scram passwords: the superuser, and the roles of the services, with a schema for each service."""
 
 import os
 import shutil
@@ -14,6 +14,8 @@ from devstack.servers.process import Process, StartFailed
 
 SUPERUSER = "postgres"
 DATABASE = "codexflow"
+ROLES = ("accounts_owner", "accounts", "usage")
+"""Those that `deploy/postgres/init.sql` makes."""
 INIT_SQL = Path(__file__).parents[3] / "deploy/postgres/init.sql"
 
 
@@ -122,5 +124,5 @@ class PostgresServer(EmbeddedServer):
 
     def create_database(self, name: str = DATABASE, *, passwords: Mapping[str, str]) -> None:
         """The database with the roles and schemas of the services; may be repeated. `passwords`: by role name."""
-        env = {f"{role.upper()}_DATABASE_PASSWORD": passwords[role] for role in ("accounts", "usage")}
+        env = {f"{role.upper()}_DATABASE_PASSWORD": passwords[role] for role in ROLES}
         self.run_sql(INIT_SQL, variables={"database": name}, env=env)

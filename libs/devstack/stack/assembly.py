@@ -11,7 +11,7 @@ from typing import Any
 from devstack.servers.embedded import write_private
 from devstack.servers.nats import NatsServer
 from devstack.servers.ports import LOOPBACK, is_free
-from devstack.servers.postgres import PostgresServer
+from devstack.servers.postgres import ROLES, PostgresServer
 from devstack.servers.process import StartFailed
 from devstack.servers.valkey import ValkeyServer
 from devstack.stack import demo, fingerprint, http, litellm, routes
@@ -106,11 +106,11 @@ class Assembly:
             self.state.write(f"prepared-{job}.json", wanted)
 
     def _create_roles(self) -> None:
-        passwords = {role: self._secrets[f"postgres_{role}"] for role in ("accounts", "usage")}
+        passwords = {role: self._secrets[f"postgres_{role}"] for role in ROLES}
         self._postgres.create_database(passwords=passwords)
 
     def _migrate_accounts(self) -> None:
-        self.parts.job("accounts-migrate", "accounts", "migrate", env=self._environments.accounts())
+        self.parts.job("accounts-migrate", "accounts", "migrate", env=self._environments.accounts_migration())
 
     def _migrate_usage(self) -> None:
         self.parts.job("usage-migrate", "usage", "migrate", env=self._environments.usage())

@@ -45,13 +45,22 @@ class Environments:
         return inherited("BUS_") | own
 
     def accounts(self) -> dict[str, str]:
-        """For the service, its migrations and the seed."""
+        """For the service and the seed."""
         own = {
             "ACCOUNTS_PORT": str(self._settings.accounts_port),
             "ACCOUNTS_KEY_PEPPERS": self._secrets["key_peppers"],
             "ACCOUNTS_SIGNING_KEY": self._secrets["signing_key"],
         }
         return inherited("ACCOUNTS_") | self._service("accounts") | own
+
+    def accounts_migration(self) -> dict[str, str]:
+        """For the migrations, which alone have the password of the schema's owner."""
+        own = {
+            "ACCOUNTS_DATABASE_URL": self._postgres.url("accounts"),
+            "ACCOUNTS_OWNER_DATABASE_URL": self._postgres.url("accounts_owner"),
+            "ACCOUNTS_OWNER_DATABASE_PASSWORD": self._secrets["postgres_accounts_owner"],
+        }
+        return inherited("ACCOUNTS_") | own
 
     def usage(self) -> dict[str, str]:
         """For the service and its migrations."""

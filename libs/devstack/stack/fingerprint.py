@@ -9,7 +9,7 @@ from devstack.stack.settings import CHECKOUT
 
 SOURCES: dict[str, tuple[Path, ...]] = {
     "postgres": (INIT_SQL,),
-    "accounts": (CHECKOUT / "services/accounts/migrations",),
+    "accounts": (CHECKOUT / "services/accounts/migrations", CHECKOUT / "services/accounts/outbound/schema.py"),
     "usage": (CHECKOUT / "services/usage/migrations",),
     "bus": (CHECKOUT / "libs/common/bus", CHECKOUT / "libs/common/contracts/subjects.py"),
 }

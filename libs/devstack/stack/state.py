@@ -11,10 +11,11 @@ from typing import Any
 from common.bus.server_config import ADMINISTRATOR, PERMISSIONS
 from devstack.servers.embedded import write_private
 from devstack.servers.ports import free_port, is_free
+from devstack.servers.postgres import ROLES
 from devstack.stack import identity
 from devstack.stack.refusal import Refused
 
-VERSION = "codexflow-state 1"
+VERSION = "codexflow-state 2"
 LOG_ROTATION_BYTES = 10 * 1024 * 1024
 
 
@@ -121,7 +122,7 @@ class State:
         known: dict[str, str] = self.read("secrets.json") or {}
         wanted = {
             **{f"nats_{user}": "n" + secrets.token_hex(16) for user in (ADMINISTRATOR, *PERMISSIONS)},
-            **{f"postgres_{role}": secrets.token_hex(16) for role in ("superuser", "accounts", "usage")},
+            **{f"postgres_{role}": secrets.token_hex(16) for role in ("superuser", *ROLES)},
             "valkey": secrets.token_hex(16),
             "key_peppers": f"1:{secrets.token_hex(32)}",
             "signing_key": secrets.token_hex(32),

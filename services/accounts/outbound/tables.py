@@ -414,7 +414,7 @@ audit_log = Table(
     "audit_log",
     metadata,
     Column("id", _identifier(), primary_key=True),
-    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
     Column("organization_id", _identifier()),
     Column("actor_kind", Text, nullable=False),
     Column("actor_id", _identifier()),
@@ -428,10 +428,15 @@ audit_log = Table(
     Column("before", _document()),
     Column("after", _document()),
     _one_of("actor_kind", "user", "service_account", "system", "anonymous"),
-    Index(None, "organization_id", "id"),
-    Index(None, "actor_id", "id"),
+    Index(None, "organization_id", "at", "id"),
+    Index(None, "organization_id", "actor_id", "at", "id"),
+    Index(None, "organization_id", "object_id", "at", "id"),
+    Index("ix_audit_log_installation", "at", "id", postgresql_where=text("organization_id IS NULL")),
 )
-"""Append-only: the service's role may insert and read."""
+"""Append-only: the service's role may insert and read, and a trigger refuses everybody else; see docs/decisions/0010-audit-log.md.
+
+`at` is the time of the line, not of its transaction, so that the lines of one transaction keep their order.
+"""
 
 idempotent_answers = Table(
     "idempotent_answers",

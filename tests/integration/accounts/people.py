@@ -125,7 +125,7 @@ class People:
 
     def actions_in(self, organization_id: str) -> list[str]:
         """What the audit log says was done in an organization, in order."""
-        query = "SELECT action FROM audit_log WHERE organization_id = %s ORDER BY id"
+        query = "SELECT action FROM audit_log WHERE organization_id = %s ORDER BY at, id"
         return [action for (action,) in self._connection.execute(query, [organization_id])]
 
     def _sign_in(self, user_id: str) -> str:

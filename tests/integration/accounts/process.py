@@ -17,10 +17,11 @@ READY_SECONDS = 120.0
 
 
 def environment(database: Database, bus: Bus, **more: str) -> dict[str, str]:
-    """A complete environment for accounts."""
+    """A complete environment for the commands of accounts; the service does not get all of it."""
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("ACCOUNTS_")},
         **database.env("accounts"),
+        **database.env("accounts_owner"),
         **bus.env("accounts"),
         "ACCOUNTS_KEY_PEPPERS": "1:" + "ab" * 32,
         "ACCOUNTS_SIGNING_KEY": "cd" * 32,
@@ -49,7 +50,8 @@ class AccountsProcess:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / f"accounts-{self.port}.log"
-        self._env = {**env, "ACCOUNTS_PORT": str(self.port)}
+        known = {name: value for name, value in env.items() if not name.startswith("ACCOUNTS_OWNER_")}
+        self._env = {**known, "ACCOUNTS_PORT": str(self.port)}
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, *, wait_ready: bool = True) -> Self:

@@ -19,7 +19,7 @@ from tests.servers.fixtures import Bus, Database
 def test_the_migrations_make_exactly_the_tables_of_the_code(migrated: dict[str, str], database: Database):
     """No drift; and migrating again changes nothing."""
     assert run(migrated, "migrate").returncode == 0
-    url = database_url(database.url("accounts"), database.passwords["accounts"])
+    url = database_url(database.url("accounts_owner"), database.passwords["accounts_owner"])
     engine = create_engine(url, connect_args=connect_options(statement_seconds=10))
     try:
         with engine.connect() as connection:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from common.health import health_routes
-from tests.checkout import ROOT, known_variables, variables_of_the_bus_job
+from tests.checkout import ROOT, known_variables, variables_of_the_bus_job, variables_of_the_migration
 
 pytestmark = pytest.mark.manifests
 
@@ -266,7 +266,8 @@ def test_jobs_know_their_settings() -> None:
             assert container["command"] == ["python", "-m", "common.bus"]
             assert {"BUS_NATS_URL", "BUS_NATS_PASSWORD"} <= settings_given(container) <= variables_of_the_bus_job()
         else:
-            assert settings_given(container) <= set(known_variables(container["name"]))
+            known = known_variables(container["name"]) | variables_of_the_migration(container["name"])
+            assert settings_given(container) <= set(known)
 
 
 def test_pods_have_time_to_drain() -> None:

@@ -30,8 +30,8 @@ def test_postgres_keeps_committed_rows_through_kill_and_restart(make_postgres_se
 
 
 def test_postgres_roles_own_their_schema_and_cannot_see_the_other(database):
-    """Each role works in its own schema by default and is refused in the other's and in `public`."""
-    with psycopg.connect(database.conninfo("accounts"), autocommit=True) as accounts:
+    """Each owner works in its own schema by default; others are refused there, in `public`, and where nothing was granted."""
+    with psycopg.connect(database.conninfo("accounts_owner"), autocommit=True) as accounts:
         accounts.execute("CREATE TABLE secrets_of_accounts (n int)")
         (schema,) = accounts.execute("SELECT schemaname FROM pg_tables WHERE tablename = 'secrets_of_accounts'").fetchone()
         assert schema == "accounts"
@@ -44,6 +44,10 @@ def test_postgres_roles_own_their_schema_and_cannot_see_the_other(database):
         ):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 usage.execute(statement)
+    with psycopg.connect(database.conninfo("accounts"), autocommit=True) as service:
+        for statement in ("SELECT * FROM accounts.secrets_of_accounts", "CREATE TABLE accounts.mine (n int)"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                service.execute(statement)
 
 
 def test_postgres_wants_the_right_password(database):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.checkout import ROOT, SERVICES, known_variables, variables_of_the_bus_job
+from tests.checkout import ROOT, SERVICES, known_variables, variables_of_the_bus_job, variables_of_the_migration
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 PARTS: dict[str, dict[str, Any]] = COMPOSE["services"]
@@ -125,6 +125,14 @@ def test_services_know_their_settings(service: str) -> None:
     given, known = set(PARTS[service]["environment"]), known_variables(service)
     assert {name for name, default in known.items() if default is None} <= given
     assert given - set(known) <= ({"LITELLM_API_KEY"} if service == "gateway" else set())
+
+
+@pytest.mark.parametrize("service", ["accounts", "usage"])
+def test_migrations_know_their_settings(service: str) -> None:
+    """None is given that they do not know; what only they know, the service is not given."""
+    of_the_migration = set(variables_of_the_migration(service))
+    assert set(PARTS[f"{service}-migrate"]["environment"]) <= set(known_variables(service)) | of_the_migration
+    assert not set(PARTS[service]["environment"]) & of_the_migration
 
 
 def test_the_bus_job_knows_its_settings() -> None:

@@ -42,7 +42,7 @@ def test_make_env_writes_fresh_secrets(tmp_path: Path) -> None:
     assert stat.S_IMODE(first.stat().st_mode) == 0o600
     one, two = read(first), read(second)
     made = {name for name in one if not read(ROOT / ".env.example")[name] and not name.startswith("OPENAI_")}
-    assert len(made) == 13
+    assert len(made) == 14
     assert all(one[name] and one[name] != two[name] for name in made)
     assert len({one[name] for name in made}) == len(made)
     assert all(re.fullmatch(r"[a-z][0-9a-z]{40,}", one[name]) for name in made if name.endswith("_PASSWORD"))

@@ -41,7 +41,7 @@ def _audit_log() -> None:
     op.create_table(
         "audit_log",
         sa.Column("id", sa.UUID(as_uuid=False), nullable=False),
-        sa.Column("at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False),
         sa.Column("organization_id", sa.UUID(as_uuid=False), nullable=True),
         sa.Column("actor_kind", sa.Text(), nullable=False),
         sa.Column("actor_id", sa.UUID(as_uuid=False), nullable=True),
@@ -57,8 +57,22 @@ def _audit_log() -> None:
         sa.CheckConstraint("actor_kind IN ('user', 'service_account', 'system', 'anonymous')", name="ck_audit_log_actor_kind"),
         sa.PrimaryKeyConstraint("id", name="pk_audit_log"),
     )
-    op.create_index("ix_audit_log_actor_id_id", "audit_log", ["actor_id", "id"], unique=False)
-    op.create_index("ix_audit_log_organization_id_id", "audit_log", ["organization_id", "id"], unique=False)
+    op.create_index("ix_audit_log_organization_id_at_id", "audit_log", ["organization_id", "at", "id"], unique=False)
+    for column in ("actor_id", "object_id"):
+        op.create_index(f"ix_audit_log_organization_id_{column}_at_id", "audit_log", ["organization_id", column, "at", "id"])
+    op.create_index("ix_audit_log_installation", "audit_log", ["at", "id"], postgresql_where=sa.text("organization_id IS NULL"))
+    # For each statement, so that one that would change nothing is refused too; ALWAYS, so that the role of a replica is no way around.
+    op.execute("""
+        CREATE FUNCTION refuse_to_rewrite() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'insufficient_privilege';
+        END $$
+    """)
+    op.execute("""
+        CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_log
+        FOR EACH STATEMENT EXECUTE FUNCTION refuse_to_rewrite()
+    """)
+    op.execute("ALTER TABLE audit_log ENABLE ALWAYS TRIGGER append_only")
 
 
 def _directory_state() -> None:

@@ -116,7 +116,17 @@ events: .venv/.dev ## the generated documents: docs/events.md, docs/asyncapi.jso
 bench: .venv/.dev .venv-litellm/.ready ## our gateway beside nginx, LiteLLM and Portkey, in one run (ARGS="--quick")
 	$(BIN)/python -m bench.run $(ARGS)
 
+measure-revocation: .venv/.dev ## from a revocation to the last gateway's 401; NATS killed; cold starts (KEYS=100000 REVOCATIONS=200)
+	$(BIN)/python -m bench.keys.revocation --keys $(or $(KEYS),100000) --revocations $(or $(REVOCATIONS),200) $(ARGS)
+
+measure-directory: .venv/.dev ## what a large key directory costs: memory, loading, publishing (KEYS=1000000)
+	$(BIN)/python -m bench.keys.directory --keys $(or $(KEYS),1000000) $(ARGS)
+
+timing-keys: .venv/.dev ## does the time of a 401 tell why? (ARGS="--questions 20000 --bound 5")
+	$(BIN)/python -m bench.keys.timing $(ARGS)
+
 check: lint types contracts test ## what CI runs
 
 .PHONY: help install lock up down status logs reset migrate lint format types contracts test e2e prove-law \
-  test-litellm manifests images events bench check
+  test-litellm manifests images events bench measure-revocation measure-directory \
+  timing-keys check

@@ -127,6 +127,10 @@ class Parts:
         """Process ids by name, of what runs."""
         return {name: part.pid for name, part in self._started.items() if part.pid}
 
+    def find(self, name: str) -> Process | EmbeddedServer:
+        """A started part by its name, for who kills and restarts single ones. Raises KeyError."""
+        return self._started[name]
+
     def find_dead(self) -> Part | None:
         """A part that has ended though nobody asked it to."""
         return next((part for part in self._started.values() if not part.running), None)

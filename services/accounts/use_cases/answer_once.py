@@ -65,4 +65,5 @@ async def settle_answer(context: Context, held: Claim, key: str, answer: GivenAn
                 await idempotent_answers.release(connection, held)
     except (SQLAlchemyError, OSError) as away:
         log.warning("an idempotent answer could not be kept: %s", type(away).__name__)
-    metrics.IDEMPOTENT_REQUESTS.labels("kept" if succeeded else "released").inc()
+    else:
+        metrics.IDEMPOTENT_REQUESTS.labels("kept" if succeeded else "released").inc()

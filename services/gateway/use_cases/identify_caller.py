@@ -53,7 +53,7 @@ class IdentifyCaller:
     def _prove(self, key: str, proof: bytes) -> Caller:
         """Joined anew each time, from a decoy where nothing is known: how long it takes does not tell one cause from another."""
         lookup = lookup_of(key)
-        caller = self._view.join(lookup) if lookup else None
+        caller = self._view.join(lookup or "")
         compared = caller or self._decoy.join(decoy.LOOKUP)
         now_ms = self._clock_ns() // 1_000_000
         proven_until = self._proven_until(key, compared.key.secrets if compared else (), now_ms)
@@ -63,8 +63,9 @@ class IdentifyCaller:
                 caller = self._view.keep(caller)
                 self._remember(proof, caller, min(proven_until, caller.closes_at))
                 return caller
-        elif lookup and caller is None:
-            self._require_complete()
+        can_tell = self._can_tell()  # asked whatever the cause, for it takes its time too
+        if lookup and caller is None and not can_tell:
+            raise DirectoryUnavailable("The gateway cannot tell at the moment whether this API key exists.", retry_after=1)
         raise InvalidKey("Incorrect API key provided.")
 
     def _remember(self, proof: bytes, caller: Caller, until: int) -> None:
@@ -89,11 +90,11 @@ class IdentifyCaller:
         if fresh_at is None or time.monotonic() - fresh_at > caller.organization.max_staleness_seconds:
             raise DirectoryUnavailable("The gateway's view of the API keys is too old to decide.", retry_after=1)
 
-    def _require_complete(self) -> None:
+    def _can_tell(self) -> bool:
+        """Whether what the view lacks does not exist."""
         fresh_at = self._feed.fresh_at
         fresh = fresh_at is not None and time.monotonic() - fresh_at <= FRESH_SECONDS
-        if not (self._feed.confirmed and self._view.complete and fresh):
-            raise DirectoryUnavailable("The gateway cannot tell at the moment whether this API key exists.", retry_after=1)
+        return self._feed.confirmed and self._view.complete and fresh
 
     def still_valid(self, caller: Caller) -> bool:
         """Whether a caller that was identified a while ago may still pass; next to nothing while its records are the same."""

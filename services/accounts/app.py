@@ -15,6 +15,7 @@ from accounts.domain.oidc import SIGN_IN_PATH, parse_providers, parse_secrets
 from accounts.domain.presence import PresenceView
 from accounts.domain.throttle import Throttle
 from accounts.inbound import (
+    audit,
     bootstrap,
     errors,
     identity_mappings,
@@ -188,6 +189,8 @@ def build_app(settings: Settings) -> FastAPI:
         projects.router,
         keys.router,
         notices.router,
+        audit.router,
+        audit.installation_router,
     ):
         app.include_router(guarded, dependencies=[Depends(identified)], responses=errors.PROBLEMS)
     return app

@@ -5,6 +5,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from accounts.domain.principal import Origin, PrincipalKind
+
 Action = Literal[
     "auth.signed_in",
     "auth.sign_in_refused",
@@ -66,21 +68,35 @@ SECRET_FIELDS = frozenset({"secrets", "lookup", "digest", "password_hash", "refr
 """What is never shown: secrets and their digests; and what every change changes."""
 
 
+class Actor(msgspec.Struct, frozen=True, kw_only=True):
+    """Who did it, by the name that they had then. A refused stranger is named by what they called themselves."""
+
+    kind: PrincipalKind
+    id: str | None
+    name: str
+
+
+class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which entries are wanted: all that fit every condition. None or empty = any; `since` is included, `until` is not."""
+
+    actions: tuple[Action, ...] = ()
+    actor_id: str | None = None
+    object_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the log. `before` and `after` hold only what changed; a creation has no before, an end no after."""
 
     id: str
     at: datetime
     organization_id: str | None
-    actor_kind: str
-    actor_id: str | None
-    actor_name: str
+    actor: Actor
     action: str
     object_kind: str
     object_id: str | None
-    address: str
-    agent: str
-    request_id: str
+    origin: Origin
     before: dict[str, Any] | None
     after: dict[str, Any] | None
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from accounts.domain.audit import Action, difference, shown
@@ -11,6 +11,11 @@ from accounts.outbound.tables import audit_log
 from common.contracts.identifiers import uuid7
 
 LONGEST = 512
+
+_MAY_REWRITE = text("""
+    SELECT has_table_privilege(oid, 'UPDATE, DELETE, TRUNCATE') OR pg_has_role(relowner, 'MEMBER')
+    FROM pg_class WHERE oid = 'audit_log'::regclass
+""")
 
 
 async def note(
@@ -45,6 +50,11 @@ async def note(
             after=new,
         )
     )
+
+
+async def may_rewrite(connection: AsyncConnection) -> bool:
+    """Whether the role that we are has, or could give itself, more than reading the log and adding to it."""
+    return bool((await connection.execute(_MAY_REWRITE)).scalar_one())
 
 
 def _states(before: object, after: object) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:

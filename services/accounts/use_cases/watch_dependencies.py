@@ -1,14 +1,16 @@
 """Watch what accounts depends on, so that readiness can be answered from memory."""
 
 import asyncio
+import logging
 import time
 
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from accounts.domain.presence import PresenceView
 from accounts.outbound import metrics
+from accounts.outbound.audit import may_rewrite
 from accounts.outbound.bus import Bus
 from accounts.outbound.outbox import backlog
 from common.health import Dependency, Heartbeat
@@ -16,6 +18,8 @@ from common.health import Dependency, Heartbeat
 CHECK_SECONDS = 1.0
 CHECK_TIMEOUT_SECONDS = 3.0
 STALE_SECONDS = 5.0
+
+log = logging.getLogger(__name__)
 
 
 class Dependencies:
@@ -25,6 +29,7 @@ class Dependencies:
         self._engine, self._bus, self._presence = engine, bus, presence
         self._postgres = Heartbeat()
         self._problem: str | None = None
+        self._looked = False
 
     def check(self) -> list[Dependency]:
         """From memory, for /readyz."""
@@ -33,6 +38,15 @@ class Dependencies:
             _dependency("nats", self._bus.heartbeat, None),
         ]
 
+    async def _look_at_the_audit_log(self, connection: AsyncConnection) -> None:
+        """Say once when nothing but a trigger keeps us from rewriting it."""
+        if not self._looked and await may_rewrite(connection):
+            log.warning(
+                "the service's database role owns the audit log or may change it; give the schema to a role of its own "
+                "and migrate with ACCOUNTS_OWNER_DATABASE_URL (docs/DEPLOYMENT.md)"
+            )
+        self._looked = True
+
     async def watch(self) -> None:
         """Ask PostgreSQL each second (the bus keeps its own heartbeat), until cancelled."""
         while True:
@@ -40,6 +54,7 @@ class Dependencies:
                 async with asyncio.timeout(CHECK_TIMEOUT_SECONDS), self._engine.begin() as connection:
                     await connection.execute(text("SELECT 1 FROM directory_state"))
                     metrics.OUTBOX_BACKLOG.set(await backlog(connection))
+                    await self._look_at_the_audit_log(connection)
                 self._postgres.beat()
                 self._problem = None
             except (SQLAlchemyError, OSError, TimeoutError) as problem:

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import uuid4
@@ -44,8 +44,9 @@ class Tokens(Protocol):
 class Client:
     """Speaks for one person or service account."""
 
-    def __init__(self, url: str, tokens: Tokens, http: httpx.Client) -> None:
+    def __init__(self, url: str, tokens: Tokens, http: httpx.Client, idempotency_key: str | None = None) -> None:
         self._url, self._tokens, self._http = url, tokens, http
+        self._idempotency_key = idempotency_key or str(uuid4())
 
     def get(self, path: str, query: Query | None = None) -> Answer:
         """Read."""
@@ -62,8 +63,8 @@ class Client:
                 return
 
     def create(self, path: str, body: object = None, *, if_version: int | None = None) -> Answer:
-        """POST with an Idempotency-Key: sent again when no answer came, done once all the same."""
-        headers = {"idempotency-key": str(uuid4()), **_condition(if_version)}
+        """POST with an Idempotency-Key: sent again when no answer came, done once all the same. A command creates one thing."""
+        headers = {"idempotency-key": self._idempotency_key, **_condition(if_version)}
         return self._send("POST", path, body=body, headers=headers, pauses=PAUSES)
 
     def post(self, path: str, body: object = None, *, if_version: int | None = None) -> Answer:
@@ -85,13 +86,21 @@ class Client:
     @contextmanager
     def download(self, path: str, query: Query | None = None) -> Iterator[Iterator[bytes]]:
         """A body too large to hold, piece by piece. Raises Unreachable when it ends too early."""
+        token = self._tokens.token()
+        with _reaching(self._url):
+            response = self._open(path, query, token)
+            if response.status_code == UNAUTHENTICATED and (fresh := self._tokens.another(token)):
+                response.close()
+                response = self._open(path, query, fresh)
+            with closing(response):
+                if response.is_error:
+                    response.read()
+                    raise _refusal(response, self._url)
+                yield response.iter_bytes()
+
+    def _open(self, path: str, query: Query | None, token: str) -> httpx.Response:
         url, params = _target(self._url, path, query)
-        headers = _bearer(self._tokens.token())
-        with _reaching(self._url), self._http.stream("GET", url, params=params, headers=headers) as response:
-            if response.is_error:
-                response.read()
-                raise _refusal(response, self._url)
-            yield response.iter_bytes()
+        return self._http.send(self._http.build_request("GET", url, params=params, headers=_bearer(token)), stream=True)
 
     def _send(
         self,

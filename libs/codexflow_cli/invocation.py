@@ -22,8 +22,8 @@ IDENTIFIER_LENGTH = 36
 class Invocation:
     """Everything is made when a command first asks for it: `--help` reads no file and opens no connection."""
 
-    def __init__(self, url: str | None = None) -> None:
-        self._named_url = url
+    def __init__(self, url: str | None = None, idempotency_key: str | None = None) -> None:
+        self._named_url, self._idempotency_key = url, idempotency_key
         self.store = CredentialStore(configuration_folder())
 
     @cached_property
@@ -49,7 +49,7 @@ class Invocation:
         tokens: Tokens = StoredSession(self.store, self.url, self.http)
         if self.settings.token:
             tokens = GivenToken(self.settings.token)
-        return Client(self.url, tokens, self.http)
+        return Client(self.url, tokens, self.http, self._idempotency_key)
 
     @cached_property
     def stranger(self) -> Client:

@@ -47,6 +47,11 @@ Expiry = Annotated[
     str | None, typer.Option("--expires-at", metavar="TIME|none", help="When it ends, like 2027-01-31T12:00:00Z; none: never")
 ]
 
+TokenScopes = Annotated[
+    list[str] | None,
+    typer.Option("--scope", metavar="PERMISSION", help="Only this of what you may, like keys.read; may be repeated"),
+]
+
 
 def confirm(question: str, *, yes: bool) -> None:
     """Ask before something that cannot be undone or cuts somebody off. Raises Declined, or WrongUse with nobody to ask."""

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import typer
 
 from codexflow_cli.commands.owners import owner_id
-from codexflow_cli.invocation import Invocation, invocation
+from codexflow_cli.invocation import Invocation, invocation, is_identifier
 from codexflow_cli.limits import LimitOption, parse_limits
 from codexflow_cli.options import (
     DEFAULT_PAGE,
@@ -244,3 +244,10 @@ def key_path(here: Invocation, key: str, project: str | None, organization: str 
     """Where a key is that is named by its identifier or its name."""
     keys = f"/projects/{here.project(project, organization)}/keys"
     return f"{keys}/{here.identify(key, keys, 'name', 'key', {'name': key})}"
+
+
+def key_id(here: Invocation, key: str, project: str | None, organization: str | None) -> str:
+    """The identifier of a key; a project is needed only where it is named by its name."""
+    if is_identifier(key):
+        return key.lower()
+    return key_path(here, key, project, organization).rpartition("/")[2]

@@ -6,8 +6,8 @@ import typer
 
 from codexflow_cli.client import Answer
 from codexflow_cli.commands.keys import key_path
-from codexflow_cli.commands.members import member_id
-from codexflow_cli.commands.owners import service_account_id
+from codexflow_cli.commands.members import member_path
+from codexflow_cli.commands.owners import service_account_path
 from codexflow_cli.commands.plans import plan_path
 from codexflow_cli.errors import WrongUse
 from codexflow_cli.invocation import Invocation, invocation
@@ -77,10 +77,10 @@ def _path(here: Invocation, kind: Kind, which: str, project: str | None, organiz
             return plan_path(here, which, organization)
         case "key":
             return key_path(here, which, project, organization)
-    organization_id = here.organization(organization)
-    if kind == "member":
-        return f"/organizations/{organization_id}/members/{member_id(here, which, organization_id)}"
-    return f"/organizations/{organization_id}/service-accounts/{service_account_id(here, which, organization_id)}"
+        case "member":
+            return member_path(here, which, organization)
+        case "service-account":
+            return service_account_path(here, which, organization)
 
 
 def _show(answer: Answer, field: str, *, as_json: bool) -> None:

@@ -35,7 +35,7 @@ def index(
 def show(context: typer.Context, who: Who, organization: Organization = None, as_json: Json = False) -> None:
     """One of them, with limits."""
     here = invocation(context)
-    show_record(here.client.get(_path(here, who, organization)), as_json=as_json)
+    show_record(here.client.get(member_path(here, who, organization)), as_json=as_json)
 
 
 @app.command("set-role")
@@ -49,14 +49,14 @@ def set_role(
 ) -> None:
     """Give another role."""
     here = invocation(context)
-    show_record(here.client.change(_path(here, who, organization), {"role": role}, if_version=if_version), as_json=as_json)
+    show_record(here.client.change(member_path(here, who, organization), {"role": role}, if_version=if_version), as_json=as_json)
 
 
 @app.command()
 def suspend(context: typer.Context, who: Who, organization: Organization = None, yes: Yes = False, as_json: Json = False) -> None:
     """Close the person's keys here until resumed."""
     here = invocation(context)
-    path = _path(here, who, organization)
+    path = member_path(here, who, organization)
     confirm(f"Close all keys of {who} in this organization?", yes=yes)
     show_record(here.client.change(path, {"status": "suspended"}), as_json=as_json)
 
@@ -65,14 +65,14 @@ def suspend(context: typer.Context, who: Who, organization: Organization = None,
 def resume(context: typer.Context, who: Who, organization: Organization = None, as_json: Json = False) -> None:
     """Open them again."""
     here = invocation(context)
-    show_record(here.client.change(_path(here, who, organization), {"status": "active"}), as_json=as_json)
+    show_record(here.client.change(member_path(here, who, organization), {"status": "active"}), as_json=as_json)
 
 
 @app.command()
 def remove(context: typer.Context, who: Who, organization: Organization = None, yes: Yes = False, as_json: Json = False) -> None:
     """End the membership; the person's keys here are revoked for ever."""
     here = invocation(context)
-    path = _path(here, who, organization)
+    path = member_path(here, who, organization)
     confirm(f"Remove {who} and revoke the person's keys here?", yes=yes)
     show_record(here.client.delete(path), as_json=as_json)
 
@@ -94,6 +94,7 @@ def member_id(here: Invocation, who: str, organization_id: str) -> str:
     return here.identify(who, f"/organizations/{organization_id}/members", "email", "member")
 
 
-def _path(here: Invocation, who: str, organization: str | None) -> str:
+def member_path(here: Invocation, who: str, organization: str | None) -> str:
+    """Where a member is."""
     organization_id = here.organization(organization)
     return f"/organizations/{organization_id}/members/{member_id(here, who, organization_id)}"

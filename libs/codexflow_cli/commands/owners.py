@@ -15,3 +15,9 @@ def owner_id(here: Invocation, who: str | None, project_id: str) -> str | None:
 def service_account_id(here: Invocation, who: str, organization_id: str) -> str:
     """The identifier of a service account that is named by it or by its name."""
     return here.identify(who, f"/organizations/{organization_id}/service-accounts", "name", "service account")
+
+
+def service_account_path(here: Invocation, who: str, organization: str | None) -> str:
+    """Where a service account is."""
+    organization_id = here.organization(organization)
+    return f"/organizations/{organization_id}/service-accounts/{service_account_id(here, who, organization_id)}"

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 CONFIDENCE = 0.95
 """Of each of the two one-sided tests; their interval is then one of 90 %."""
 
-TRIMMED = 0.1
-"""Share cut off at either end of the differences: the machine's hiccups, which have nothing to do with keys."""
+TRIMMED = 0.25
+"""Share cut off at either end of the differences, for where others run too, most of the spread has nothing to do with keys."""
 
 
 def quantile(values: Sequence[float], share: float) -> float:

@@ -122,7 +122,7 @@ def _shown(pair: Equivalence) -> dict[str, Any]:
 def print_results(found: dict[str, Any]) -> None:
     """The table."""
     show(f"Time of a 401, µs ({found['questions_of_each_kind']:,} of each kind)", found["times_us"])
-    title = f"Trimmed mean of the differences, µs: 90 % interval must lie within ±{found['bound_us']:g}"
+    title = f"Mean of the middle half of the differences, µs: 90 % interval must lie within ±{found['bound_us']:g}"
     rows = {
         name: f"{it['mean']:+.3f}  [{it['interval_90'][0]:+.3f}, {it['interval_90'][1]:+.3f}]  "
         f"{'equivalent' if it['equivalent'] else 'NOT SHOWN TO BE EQUIVALENT'}"

@@ -8,8 +8,8 @@ from hashlib import blake2b
 
 from common.contracts.api_keys import Peppers, lookup_of
 from common.contracts.directory import KeySecret
-from gateway.domain import decoy
 from gateway.domain.caller import FOR_EVER, Caller
+from gateway.domain.decoy import decoy
 from gateway.domain.directory_view import DirectoryView
 from gateway.domain.refusals import DirectoryUnavailable, InvalidKey
 from gateway.outbound.directory_feed import DirectoryFeed
@@ -32,7 +32,6 @@ class IdentifyCaller:
         self._at_hand = view.at_hand
         self._feed = feed
         self._peppers = peppers
-        self._decoy = decoy.decoy_view()
         self._proof_secret = secrets.token_bytes(32)
         self._proven: dict[bytes, tuple[Caller, int]] = {}
 
@@ -44,26 +43,30 @@ class IdentifyCaller:
             caller, until = proven
             if self._at_hand(caller.key.lookup) is caller:
                 # Nothing about the key or what it belongs to has changed since its digest was compared.
-                self._require_fresh(caller)
+                if not self._is_fresh(caller):
+                    raise _too_old()
                 if self._clock_ns() // 1_000_000 < until:
                     return caller
             del self._proven[proof]
         return self._prove(key, proof)
 
     def _prove(self, key: str, proof: bytes) -> Caller:
-        """Joined anew each time, from a decoy where nothing is known: how long it takes does not tell one cause from another."""
+        """Joined anew each time, from a decoy where nothing is known, and everything asked whatever the cause: how long it takes does
+        not tell one from another.
+        """
         lookup = lookup_of(key)
         caller = self._view.join(lookup or "")
-        compared = caller or self._decoy.join(decoy.LOOKUP)
+        compared = caller or decoy(proof[0])
         now_ms = self._clock_ns() // 1_000_000
-        proven_until = self._proven_until(key, compared.key.secrets if compared else (), now_ms)
+        proven_until = self._proven_until(key, compared.key.secrets, now_ms)
+        is_fresh, is_live, can_tell = self._is_fresh(compared), compared.is_live(now_ms), self._can_tell()
         if caller is not None and proven_until:
-            self._require_fresh(caller)
-            if caller.is_live(now_ms):
+            if not is_fresh:
+                raise _too_old()
+            if is_live:
                 caller = self._view.keep(caller)
                 self._remember(proof, caller, min(proven_until, caller.closes_at))
                 return caller
-        can_tell = self._can_tell()  # asked whatever the cause, for it takes its time too
         if lookup and caller is None and not can_tell:
             raise DirectoryUnavailable("The gateway cannot tell at the moment whether this API key exists.", retry_after=1)
         raise InvalidKey("Incorrect API key provided.")
@@ -85,10 +88,10 @@ class IdentifyCaller:
                 until = max(until, not_after)
         return until
 
-    def _require_fresh(self, caller: Caller) -> None:
+    def _is_fresh(self, caller: Caller) -> bool:
+        """Whether the view was confirmed within the patience of the caller's organization."""
         fresh_at = self._feed.fresh_at
-        if fresh_at is None or time.monotonic() - fresh_at > caller.organization.max_staleness_seconds:
-            raise DirectoryUnavailable("The gateway's view of the API keys is too old to decide.", retry_after=1)
+        return fresh_at is not None and time.monotonic() - fresh_at <= caller.organization.max_staleness_seconds
 
     def _can_tell(self) -> bool:
         """Whether what the view lacks does not exist."""
@@ -103,3 +106,7 @@ class IdentifyCaller:
             return True
         current = current or self._view.join(caller.key.lookup)
         return current is not None and current.is_live(self._clock_ns() // 1_000_000)
+
+
+def _too_old() -> DirectoryUnavailable:
+    return DirectoryUnavailable("The gateway's view of the API keys is too old to decide.", retry_after=1)

@@ -1,15 +1,15 @@
 """The database keeps the audit log from being rewritten, by the service's role and by everybody."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg import errors
 
 from common.contracts.identifiers import uuid7
-from tests.integration.accounts.process import AccountsProcess, run, seed
-from tests.servers.fixtures import Database
+from tests.checkout import ROOT
+from tests.integration.accounts.process import AccountsProcess, environment, run, seed
+from tests.servers.fixtures import Bus, Database
 
 REWRITES = (
     "UPDATE audit_log SET actor_name = 'nobody'",
@@ -22,6 +22,12 @@ INSERT = (
     " VALUES (%s, 'system', 'test', 'directory.repaired', 'directory', '', '', ''{values})"
 )
 WARNING = "owns the audit log"
+
+
+def documented(mark: str) -> str:
+    """The statements that the documentation gives."""
+    page = (ROOT / "docs/DEPLOYMENT.md").read_text()
+    return page.split(f"<!-- {mark} -->")[1].split("```sql")[1].split("```")[0]
 
 
 def count(connection: psycopg.Connection) -> int:
@@ -92,31 +98,38 @@ def test_a_right_that_was_given_by_mistake_is_taken_by_the_next_migration(migrat
 
 def test_an_operator_prunes_as_the_documentation_says(migrated: dict[str, str], database: Database):
     """The owner switches the trigger off for one transaction."""
-    page = (Path(__file__).parents[3] / "docs/DEPLOYMENT.md").read_text()
-    statements = page.split("<!-- prune -->")[1].split("```sql")[1].split("```")[0]
     with psycopg.connect(database.conninfo("accounts_owner"), autocommit=True) as owner:
         for age in ("1 day", "10 years"):
             owner.execute(INSERT.format(more=", at", values=f", now() - interval '{age}'"), [uuid7()])
-        owner.execute(statements)
+        owner.execute(documented("prune"))
         assert count(owner) == 1
         with pytest.raises(errors.InsufficientPrivilege):
             owner.execute("DELETE FROM audit_log")
 
 
-def test_one_role_for_both_works_and_is_warned_of(
-    migrated: dict[str, str], database: Database, start_accounts: Callable[..., AccountsProcess]
+def test_one_role_for_both_works_is_warned_of_and_can_be_parted(
+    database: Database, bus: Bus, start_accounts: Callable[..., AccountsProcess]
 ):
-    """A service that owns its schema starts and serves; its log says what is missing, and the trigger holds all the same."""
-    alone = {name: value for name, value in migrated.items() if not name.startswith("ACCOUNTS_OWNER_")}
-    alone |= {f"ACCOUNTS_{name.removeprefix('ACCOUNTS_OWNER_')}": migrated[name] for name in migrated if "_OWNER_" in name}
+    """A service that owns its schema starts and says what is missing; the trigger holds all the same, and two roles are made of one."""
+    database.server.run_sql("ALTER SCHEMA accounts OWNER TO accounts", database=database.name)
+    both = environment(database, bus)
+    alone = {name: value for name, value in both.items() if not name.startswith("ACCOUNTS_OWNER_")}
     assert run(alone, "migrate").returncode == 0
     seed(alone, "alice@example.com")
     process = start_accounts(alone)
-    with process.sign_in("alice@example.com") as alice:
-        assert alice.get("/auth/me").status_code == 200
+    assert process.stop() == 0
     assert WARNING in process.log.read_text()
-    with psycopg.connect(database.conninfo("accounts_owner")) as connection, pytest.raises(errors.InsufficientPrivilege):
-        connection.execute("DELETE FROM audit_log")
+    with psycopg.connect(database.conninfo("accounts"), autocommit=True) as connection:
+        with pytest.raises(errors.InsufficientPrivilege, match="append-only"):
+            connection.execute("DELETE FROM audit_log")
+        database.server.run_sql(documented("part"), database=database.name)
+        assert run(both, "migrate").returncode == 0
+        with pytest.raises(errors.InsufficientPrivilege, match="permission denied"):
+            connection.execute("DELETE FROM audit_log")
+    parted = start_accounts(both)
+    with parted.sign_in("alice@example.com") as alice:
+        assert alice.get("/auth/me").status_code == 200
+    assert WARNING not in parted.log.read_text()
 
 
 def test_a_role_that_may_only_add_is_not_warned_of(migrated: dict[str, str], start_accounts: Callable[..., AccountsProcess]):

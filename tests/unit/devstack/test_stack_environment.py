@@ -2,7 +2,12 @@
 
 import pytest
 
-from devstack.stack.environment import inherited
+from devstack.servers.nats import NatsServer
+from devstack.servers.postgres import PostgresServer
+from devstack.servers.valkey import ValkeyServer
+from devstack.stack import settings
+from devstack.stack.environment import Environments, inherited
+from devstack.stack.state import State
 
 EVERYTHING = {
     "PATH": "/bin",
@@ -28,3 +33,18 @@ EVERYTHING = {
 def test_a_program_inherits_its_own_variables_alone(prefix, own):
     """Its prefix and the neutral ones; never an upstream key, never what is meant for another service."""
     assert inherited(prefix, EVERYTHING).keys() == {"PATH", "PYTHONUNBUFFERED", *own}
+
+
+def test_only_the_migration_has_the_password_of_the_schemas_owner(tmp_path):
+    """The service is not told it."""
+    state = State(tmp_path)
+    secret = state.secrets()["postgres_accounts_owner"]
+    servers = (
+        NatsServer(tmp_path / "nats", passwords={}, port=1),
+        PostgresServer(tmp_path / "postgres", password="", port=2),
+        ValkeyServer(tmp_path / "valkey", password="", port=3),
+    )
+    environments = Environments(settings.read({}), state, *servers)
+    assert secret in environments.accounts_migration().values()
+    for env in (environments.accounts(), environments.usage(), environments.bus(), environments.gateway("gateway", 4, None)):
+        assert secret not in env.values()

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 PROGRAM = Path(sys.executable).parent / "codexflow"
+PASSWORD = "password"
+"""That all people of the tests have."""
 SECONDS = 120.0
 """A command takes half a second; a machine that stands still must not fail a test."""
 
@@ -48,6 +50,12 @@ class Terminal:
 
     def run(self, *arguments: str, stdin: str = "", code: int = 0, env: dict[str, str] | None = None) -> Ran:
         """A command to its end, which is to come with this exit code."""
+        done = self._ran(*arguments, stdin=stdin, env=env)
+        assert done.code == code, f"{arguments}: {done.code}\n{done.out}\n{done.err}"
+        assert "Traceback" not in done.err
+        return done
+
+    def _ran(self, *arguments: str, stdin: str, env: dict[str, str] | None) -> Ran:
         done = subprocess.run(
             [str(PROGRAM), *arguments],
             env={**self.env, **(env or {})},
@@ -57,8 +65,6 @@ class Terminal:
             text=True,
             timeout=SECONDS,
         )
-        assert done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-        assert "Traceback" not in done.stderr
         return Ran(done.returncode, done.stdout, done.stderr)
 
     def json(self, *arguments: str, stdin: str = "", env: dict[str, str] | None = None) -> Any:
@@ -66,9 +72,19 @@ class Terminal:
         return self.run(*arguments, "--json", stdin=stdin, env=env).document
 
     def sign_in(self, email: str) -> "Terminal":
-        """Log in with the password that all people of the tests have."""
-        self.run("login", "--email", email, "--stdin", stdin="password\n")
+        """Log in by password, and stay so."""
+        self.log_in(email)
         return self
+
+    def log_in(self, email: str, password: str = PASSWORD, env: dict[str, str] | None = None) -> Ran:
+        """The same, and what it said. Waits where the service asks to: one person signs in often in these tests."""
+        deadline = time.monotonic() + SECONDS
+        while True:
+            done = self._ran("login", "--email", email, "--stdin", stdin=f"{password}\n", env=env)
+            if "Too many attempts" not in done.err or time.monotonic() > deadline:
+                assert done.code == 0, done.err
+                return done
+            time.sleep(1.0)
 
     def type(self, *arguments: str, answers: tuple[tuple[str, str], ...], code: int = 0) -> str:
         """The same command at a keyboard: each answer is typed when its question stands there. All that the screen showed."""

@@ -6,6 +6,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.integration.accounts.process import seed
+from tests.integration.cli.conftest import Service
 from tests.integration.cli.terminal import PROGRAM, SECONDS, Terminal
 
 EMAIL = "ada@example.com"
@@ -48,10 +50,11 @@ def test_the_sign_in_is_private(make_terminal: MakeTerminal) -> None:
     assert "password" not in entry.values()
 
 
-def test_a_password_is_typed_unseen(make_terminal: MakeTerminal) -> None:
+def test_a_password_is_typed_unseen(service: Service, make_terminal: MakeTerminal) -> None:
     """At a keyboard both are asked for; what is typed for the password does not appear."""
-    terminal = make_terminal()
-    shown = terminal.type("login", answers=(("Email", EMAIL), ("Password", "password")))
+    terminal, email = make_terminal(), "typist@example.com"
+    seed(service.env, email, organization="Typing")
+    shown = terminal.type("login", answers=(("Email", email), ("Password", "password")))
     assert "Signed in" in shown
     assert "password" not in shown
     terminal.run("whoami")
@@ -121,5 +124,4 @@ def test_a_token_in_the_environment_stands_for_a_sign_in(make_terminal: MakeTerm
     assert make_terminal(CODEXFLOW_TOKEN=str(token)).json("whoami")["email"] == EMAIL
     ran = terminal.run("whoami", env={"CODEXFLOW_TOKEN": "cf-pat-wrong"}, code=4)
     assert "cf-pat-wrong" not in ran.err
-    login = ("login", "--email", EMAIL, "--stdin")
-    assert "CODEXFLOW_TOKEN" in terminal.run(*login, stdin="password\n", env={"CODEXFLOW_TOKEN": "cf-pat-wrong"}).err
+    assert "CODEXFLOW_TOKEN" in terminal.log_in(EMAIL, env={"CODEXFLOW_TOKEN": "cf-pat-wrong"}).err

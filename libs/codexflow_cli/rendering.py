@@ -38,7 +38,7 @@ def show_record(answer: Answer, *, as_json: bool, hidden: Iterable[str] = ()) ->
         print_document(answer)
         return
     shown = {name: value for name, value in answer.document.items() if name not in (EFFECTIVE, *hidden)}
-    _console().print(_grid(_flat(shown)))
+    _print(_console(), _grid(_flat(shown)))
     if effective := answer.document.get(EFFECTIVE):
         say(_reach(effective))
 
@@ -91,15 +91,23 @@ def _print_items(items: Sequence[Item], columns: Sequence[str]) -> None:
     if Measurement.get(console, console.options.update(max_width=UNBOUNDED), table).maximum > console.width:
         _print_cards(console, flat, columns)
     else:
-        console.print(table)
+        _print(console, table)
 
 
 def _print_cards(console: Console, items: Sequence[Item], columns: Sequence[str]) -> None:
     """One block for each item, where a table would not fit: identifiers stay whole and can be copied."""
     for index, item in enumerate(items):
         if index:
-            console.print()
-        console.print(_grid({name: item.get(name) for name in columns}))
+            print_line("")
+        _print(console, _grid({name: item.get(name) for name in columns}))
+
+
+def _print(console: Console, shown: Table) -> None:
+    """Without the blanks that would fill each line up to the width of its column."""
+    with console.capture() as captured:
+        console.print(shown)
+    for line in captured.get().splitlines():
+        print_line(line.rstrip())
 
 
 def _grid(fields: Item) -> Table:

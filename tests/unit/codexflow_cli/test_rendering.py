@@ -44,6 +44,7 @@ def test_a_table_has_a_line_for_each_item(capsys: pytest.CaptureFixture[str]) ->
     assert first.rstrip().endswith("0.50")
     assert "monthly cost USD" in out.splitlines()[0]
     assert "--cursor 0193c7a2" in err
+    assert all(line == line.rstrip() for line in out.splitlines())
 
 
 @pytest.mark.parametrize("width", [30, 50])

@@ -25,7 +25,8 @@ DAY = timedelta(days=1)
 @asynccontextmanager
 async def context_of(env: dict[str, str]) -> AsyncIterator[Context]:
     """What the use cases work with, in this process."""
-    given = {name.removeprefix("ACCOUNTS_").lower(): value for name, value in env.items() if name.startswith("ACCOUNTS_")}
+    known = {f"ACCOUNTS_{name.upper()}": name for name in Settings.model_fields}
+    given = {known[name]: value for name, value in env.items() if name in known}
     secrets = {name: SecretStr(value) for name, value in given.items() if name.endswith(("password", "_key", "peppers"))}
     async with open_context(Settings(**{**given, **secrets})) as (context, _):  # type: ignore[arg-type] # as the environment has it
         yield context

@@ -51,7 +51,8 @@ class Environments:
             "ACCOUNTS_KEY_PEPPERS": self._secrets["key_peppers"],
             "ACCOUNTS_SIGNING_KEY": self._secrets["signing_key"],
         }
-        return inherited("ACCOUNTS_") | self._service("accounts") | own
+        links = {"ACCOUNTS_PUBLIC_URL": f"http://127.0.0.1:{self._settings.accounts_port}"}
+        return links | inherited("ACCOUNTS_") | self._service("accounts") | own
 
     def accounts_migration(self) -> dict[str, str]:
         """For the migrations, which alone have the password of the schema's owner."""

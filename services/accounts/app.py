@@ -22,6 +22,7 @@ from accounts.inbound import (
     invitations,
     keys,
     login,
+    long_lived_tokens,
     me,
     members,
     notices,
@@ -30,6 +31,7 @@ from accounts.inbound import (
     password_resets,
     plans,
     projects,
+    service_accounts,
     sessions,
     users,
 )
@@ -48,9 +50,9 @@ from accounts.outbound.passwords import Passwords
 from accounts.outbound.token_signer import TokenSigner
 from accounts.settings import Settings
 from accounts.use_cases.context import Context
+from accounts.use_cases.forget_leftovers import keep_forgetting
 from accounts.use_cases.limit_requests import RequestLimit
 from accounts.use_cases.mark_used_keys import mark_used_keys
-from accounts.use_cases.prune_answers import keep_pruned
 from accounts.use_cases.reconcile_directory import keep_reconciled
 from accounts.use_cases.relay_directory import relay_directory
 from accounts.use_cases.remind_owners import keep_reminding
@@ -71,6 +73,7 @@ PLAIN = frozenset({"/healthz", "/readyz", "/metrics", "/docs", "/docs/oauth2-red
 PUBLIC = PLAIN | {
     login.LOGIN_PATH,
     login.REFRESH_PATH,
+    long_lived_tokens.EXCHANGE_PATH,
     bootstrap.BOOTSTRAP_PATH,
     password_resets.RESET_PATH,
     password_resets.CONFIRM_PATH,
@@ -147,9 +150,9 @@ def build_app(settings: Settings) -> FastAPI:
             dependencies = Dependencies(context.engine, bus, context.presence)
             running.append(dependencies)
             reconciling = partial(keep_reconciled, context.engine, context.bucket, settings.reconcile_seconds)
-            pruning = partial(keep_pruned, context.engine)
+            forgetting = partial(keep_forgetting, context.engine)
             relay = partial(
-                relay_directory, context.engine, context.bucket, partial(keep_reminding, context), reconciling, pruning
+                relay_directory, context.engine, context.bucket, partial(keep_reminding, context), reconciling, forgetting
             )
             works = (bus.run, dependencies.watch, relay)
             tasks = [asyncio.create_task(_keep_running(work)) for work in works]
@@ -174,15 +177,18 @@ def build_app(settings: Settings) -> FastAPI:
     app.include_router(health_routes(check))
     app.include_router(bootstrap.router, responses=errors.PROBLEMS)
     app.include_router(login.router, responses=errors.PROBLEMS)
+    app.include_router(long_lived_tokens.public_router, responses=errors.PROBLEMS)
     app.include_router(password_resets.router, responses=errors.PROBLEMS)
     app.include_router(oidc.router, responses=errors.PROBLEMS)
     app.include_router(invitations.public_router, responses=errors.PROBLEMS)
     for guarded in (
         me.router,
         sessions.router,
+        long_lived_tokens.router,
         users.router,
         organizations.router,
         members.router,
+        service_accounts.router,
         identity_mappings.router,
         invitations.router,
         plans.router,

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from sqlalchemy import Column, RowMapping, func, insert, select, update
+from sqlalchemy import Column, RowMapping, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from accounts.domain.access_tokens import LongLivedToken
@@ -12,6 +12,8 @@ from accounts.outbound.rows import shaped
 from accounts.outbound.tables import access_tokens
 
 BearerKind = Literal["user", "service_account"]
+MOST_LIVE = 100
+"""Of one bearer."""
 
 _SHOWN: list[Column[Any]] = [column for column in access_tokens.c if column.name != "digest"]
 _BEARER: dict[BearerKind, Column[Any]] = {"user": access_tokens.c.user_id, "service_account": access_tokens.c.service_account_id}
@@ -27,11 +29,11 @@ async def add_token(connection: AsyncConnection, **values: Any) -> LongLivedToke
     return _token(found.mappings().one())
 
 
-async def find_token(connection: AsyncConnection, token_id: str) -> LongLivedToken | None:
-    """The token, whatever has become of it."""
-    found = await connection.execute(select(*_SHOWN).where(access_tokens.c.id == token_id))
-    row = found.mappings().one_or_none()
-    return None if row is None else _token(row)
+async def count_live(connection: AsyncConnection, kind: BearerKind, bearer_id: str) -> int:
+    """How many tokens of a bearer work at present."""
+    lives = or_(access_tokens.c.expires_at.is_(None), access_tokens.c.expires_at > func.now())
+    query = select(func.count()).where(_BEARER[kind] == bearer_id, access_tokens.c.revoked_at.is_(None), lives)
+    return int((await connection.execute(query)).scalar_one())
 
 
 async def tokens_of(connection: AsyncConnection, kind: BearerKind, bearer_id: str, ask: PageAsk) -> Page[LongLivedToken]:

@@ -75,6 +75,6 @@ async def forgive(connection: AsyncConnection, email: str, address: str) -> None
     )
 
 
-async def forget_failures(connection: AsyncConnection, older_than: timedelta) -> None:
-    """Delete counts that have not changed for so long."""
-    await connection.execute(delete(login_failures).where(login_failures.c.last_at < func.now() - older_than))
+async def forget_failures(connection: AsyncConnection, older_than: timedelta) -> int:
+    """Delete counts that have not changed for so long; how many there were."""
+    return (await connection.execute(delete(login_failures).where(login_failures.c.last_at < func.now() - older_than))).rowcount

@@ -142,7 +142,7 @@ service_accounts = Table(
     *_limits(),
     Column("created_by", _identifier(), nullable=False),
     *_versioned(),
-    UniqueConstraint("organization_id", "name"),
+    Index("uq_service_accounts_live_name", "organization_id", "name", unique=True, postgresql_where=text("status <> 'ended'")),
     _one_of("role", *ROLES[1:]),
     _one_of("status", "active", "suspended", "ended"),
 )

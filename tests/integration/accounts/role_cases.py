@@ -82,6 +82,26 @@ def own_session(_: World, asker: Asker) -> dict[str, str]:
     return {"session_id": asker.caller.get("/auth/sessions").json()["data"][0]["id"]} if asker.person else {}
 
 
+def an_account(world: World, _: Asker) -> dict[str, str]:
+    """A service account with a token."""
+    made = world.made(f"{world.path}/service-accounts", service_account("viewer")(world, _))
+    token = world.made(f"{world.path}/service-accounts/{made['id']}/tokens", NAMED)
+    return {"service_account_id": made["id"], "token_id": token["id"]}
+
+
+def own_token(world: World, asker: Asker) -> dict[str, str]:
+    """A personal token of the asker's."""
+    if not asker.person:
+        return {"token_id": world.ids["token_id"]}
+    made = asker.caller.post("/auth/tokens", json=NAMED)
+    assert made.status_code == 201, made.text
+    return {"token_id": made.json()["id"]}
+
+
+def service_account(role: str) -> Callable[[World, Asker], dict[str, str]]:
+    return lambda _world, _asker: {"name": f"Robot {uuid7()}", "role": role}
+
+
 def plan(_world: World, _asker: Asker) -> dict[str, str]:
     return {"name": f"Plan {uuid7()}"}
 
@@ -113,6 +133,8 @@ NAMED = {"name": "Renamed"}
 NEW_PASSWORD = {"current_password": PASSWORD, "new_password": f"{PASSWORD} staple"}
 LIMITS = {"limits": {"daily_tokens": 1_000_000}}
 ORGANIZATION = "/api/v1/organizations/{organization_id}"
+ROBOTS = f"{ORGANIZATION}/service-accounts"
+ROBOT = f"{ROBOTS}/{{service_account_id}}"
 MEMBER = f"{ORGANIZATION}/members/{{user_id}}"
 PROJECT = "/api/v1/projects/{project_id}"
 KEY = f"{PROJECT}/keys/{{key_id}}"
@@ -138,6 +160,10 @@ CASES: dict[tuple[str, str], tuple[Case, ...]] = {
     ("GET", f"{AUTH}/me"): (Case(anyone=True),),
     ("PATCH", f"{AUTH}/me"): (Case(NAMED),),
     ("POST", f"{AUTH}/password"): (Case(NEW_PASSWORD, consumes=True),),
+    ("POST", f"{AUTH}/token"): (Case({"token": "unknown"}, accepted=frozenset({401})),),
+    ("GET", f"{AUTH}/tokens"): ONE,
+    ("POST", f"{AUTH}/tokens"): (Case(NAMED),),
+    ("DELETE", f"{AUTH}/tokens/{{token_id}}"): (Case(ids=own_token),),
     ("GET", f"{AUTH}/sessions"): ONE,
     ("DELETE", f"{AUTH}/sessions/{{session_id}}"): (Case(ids=own_session, consumes=True),),
     ("POST", f"{AUTH}/logout"): (Case(consumes=True),),
@@ -188,6 +214,19 @@ CASES: dict[tuple[str, str], tuple[Case, ...]] = {
     ("DELETE", f"{ORGANIZATION}/plans/{{plan_id}}"): (Case(ids=a_plan),),
     ("GET", f"{ORGANIZATION}/projects"): ONE,
     ("POST", f"{ORGANIZATION}/projects"): (Case(NAMED),),
+    ("GET", ROBOTS): ONE,
+    ("POST", ROBOTS): (Case(service_account("admin")),),
+    ("GET", ROBOT): ONE,
+    ("PATCH", ROBOT): (
+        Case(NAMED, ids=an_account),
+        Case({"role": "admin"}, ids=an_account),
+        Case({"status": "suspended"}, ids=an_account),
+        Case(LIMITS, ids=an_account, permission="limits.manage"),
+    ),
+    ("DELETE", ROBOT): (Case(ids=an_account),),
+    ("GET", f"{ROBOT}/tokens"): ONE,
+    ("POST", f"{ROBOT}/tokens"): (Case(NAMED),),
+    ("DELETE", f"{ROBOT}/tokens/{{token_id}}"): (Case(ids=an_account),),
     ("GET", f"{ORGANIZATION}/notices"): ONE,
     ("GET", f"{ORGANIZATION}/audit"): ONE,
     ("GET", f"{ORGANIZATION}/audit/export"): ONE,

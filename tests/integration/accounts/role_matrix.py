@@ -86,6 +86,9 @@ def make_world(people: People) -> World:
     world.ids["plan_id"] = world.made(f"{world.path}/plans", {"name": "Standard"})["id"]
     invited = {"email": people.fresh_email(), "role": "viewer"}
     world.ids["invitation_id"] = world.made(f"{world.path}/invitations", invited)["id"]
+    robots = f"{world.path}/service-accounts"
+    world.ids["service_account_id"] = robot_id = world.made(robots, {"name": "Robot", "role": "viewer"})["id"]
+    world.ids["token_id"] = world.made(f"{robots}/{robot_id}/tokens", {"name": "Token"})["id"]
     world.ids["domain"] = fresh_domain()
     world.map_domain(world.ids["domain"])
     world.ids["provider"] = PROVIDER

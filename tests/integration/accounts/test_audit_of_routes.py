@@ -24,6 +24,7 @@ NOTHING_CHANGES = {
 REFUSED_HERE = {
     ("POST", "/api/v1/bootstrap"),
     ("POST", f"{AUTH}/refresh"),
+    ("POST", f"{AUTH}/token"),
     ("POST", f"{AUTH}/password-reset/confirm"),
     ("POST", f"{AUTH}/oidc/exchange"),
     ("POST", "/api/v1/invitations/preview"),

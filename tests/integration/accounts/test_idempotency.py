@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from accounts.outbound.database import database_url, open_engine
-from accounts.use_cases.prune_answers import prune_answers
+from accounts.use_cases.forget_leftovers import forget_answers
 from devstack.openapi import documents
 from tests.integration.accounts import bucket
 from tests.integration.accounts.conftest import Service
@@ -178,7 +178,7 @@ def test_answers_are_kept_for_a_day(accounts: Service, project: dict[str, Any]):
     async def prune() -> int:
         engine = open_engine(database_url(accounts.database.url("accounts"), accounts.database.passwords["accounts"]))
         try:
-            return await prune_answers(engine)
+            return await forget_answers(engine)
         finally:
             await engine.dispose()
 

@@ -12,6 +12,7 @@ from tests.integration.accounts.process import AccountsProcess, seed
 from tests.servers.fixtures import Database
 
 EMAIL = "alice@example.com"
+PASSWORD = "password"
 HOME = "203.0.113.1"
 
 
@@ -22,7 +23,7 @@ class Gate:
     process: AccountsProcess
     database: Database
 
-    def sign_in(self, address: str, password: str = "password", email: str = EMAIL) -> httpx.Response:
+    def sign_in(self, address: str, password: str = PASSWORD, email: str = EMAIL) -> httpx.Response:
         return httpx.post(
             f"{self.process.url}/api/v1/auth/login",
             json={"email": email, "password": password},
@@ -92,10 +93,9 @@ def test_guesses_at_the_same_moment_are_not_fewer(gate: Gate):
 
 def test_a_success_forgives(gate: Gate):
     """What was mistyped before counts no longer, and the email's count has one attempt less."""
-    for _ in range(3):
-        assert [gate.sign_in("192.0.2.9", "typo").status_code for _ in range(4)] == [401] * 4
-        assert gate.sign_in("192.0.2.9").status_code == 200
-        gate.let_pass(0)
+    for place in ("192.0.2.7", "192.0.2.8", "192.0.2.9"):
+        assert [gate.sign_in(place, "typo").status_code for _ in range(4)] == [401] * 4
+        assert gate.sign_in(place).status_code == 200
     with psycopg.connect(gate.database.conninfo("accounts")) as connection:
         assert connection.execute("SELECT address, failures FROM login_failures").fetchall() == [("*", 12)]
 

@@ -374,7 +374,13 @@ def _service_accounts() -> None:
         sa.CheckConstraint("status IN ('active', 'suspended', 'ended')", name="ck_service_accounts_status"),
         sa.ForeignKeyConstraint(["organization_id"], ["organizations.id"], name="fk_service_accounts_organization_id"),
         sa.PrimaryKeyConstraint("id", name="pk_service_accounts"),
-        sa.UniqueConstraint("organization_id", "name", name="uq_service_accounts_organization_id_name"),
+    )
+    op.create_index(
+        "uq_service_accounts_live_name",
+        "service_accounts",
+        ["organization_id", "name"],
+        unique=True,
+        postgresql_where=sa.text("status <> 'ended'"),
     )
 
 

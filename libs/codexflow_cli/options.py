@@ -52,6 +52,11 @@ TokenScopes = Annotated[
     typer.Option("--scope", metavar="PERMISSION", help="Only this of what you may, like keys.read; may be repeated"),
 ]
 
+TokenExpiry = Annotated[
+    str | None,
+    typer.Option("--expires-at", metavar="TIME", help="When it ends; a token always does: without it by the service's rule"),
+]
+
 
 def confirm(question: str, *, yes: bool) -> None:
     """Ask before something that cannot be undone or cuts somebody off. Raises Declined, or WrongUse with nobody to ask."""

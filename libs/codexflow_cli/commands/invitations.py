@@ -59,7 +59,7 @@ def revoke(
     """Withdraw one that is open."""
     here = invocation(context)
     path = f"/organizations/{here.organization(organization)}/invitations"
-    named = here.identify(invitation, path, "email", "open invitation", {"status": "open"})
+    named = here.identify(invitation, path, "email", "open invitation", {"status": "open", "email": invitation})
     confirm(f"Withdraw the invitation of {invitation}?", yes=yes)
     show_record(here.client.delete(f"{path}/{named}"), as_json=as_json)
 

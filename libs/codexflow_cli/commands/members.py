@@ -91,7 +91,7 @@ def transfer_ownership(
 
 def member_id(here: Invocation, who: str, organization_id: str) -> str:
     """The user id of a member named by it or by email."""
-    return here.identify(who, f"/organizations/{organization_id}/members", "email", "member")
+    return here.identify(who, f"/organizations/{organization_id}/members", "email", "member", {"email": who})
 
 
 def member_path(here: Invocation, who: str, organization: str | None) -> str:

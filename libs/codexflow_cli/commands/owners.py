@@ -14,7 +14,7 @@ def owner_id(here: Invocation, who: str | None, project_id: str) -> str | None:
 
 def service_account_id(here: Invocation, who: str, organization_id: str) -> str:
     """The identifier of a service account that is named by it or by its name."""
-    return here.identify(who, f"/organizations/{organization_id}/service-accounts", "name", "service account")
+    return here.identify(who, f"/organizations/{organization_id}/service-accounts", "name", "service account", {"name": who})
 
 
 def service_account_path(here: Invocation, who: str, organization: str | None) -> str:

@@ -6,12 +6,23 @@ import typer
 
 from codexflow_cli.commands.owners import service_account_path
 from codexflow_cli.invocation import Invocation, invocation
-from codexflow_cli.options import DEFAULT_PAGE, Cursor, Expiry, Json, Organization, PageSize, TokenScopes, Yes, confirm, given
+from codexflow_cli.options import (
+    DEFAULT_PAGE,
+    Cursor,
+    Json,
+    Organization,
+    PageSize,
+    TokenExpiry,
+    TokenScopes,
+    Yes,
+    confirm,
+    given,
+)
 from codexflow_cli.rendering import say, show_list, show_secret
 
 app = typer.Typer(no_args_is_help=True, help="Their tokens for the management APIs")
 
-COLUMNS = ("id", "name", "hint", "scopes", "last_used_at", "expires_at", "revoked_at")
+COLUMNS = ("id", "name", "hint", "scopes", "last_used_at", "expires_at")
 Account = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The service account's id or name")]
 
 
@@ -36,7 +47,7 @@ def create(
     account: Account,
     name: Annotated[str, typer.Argument(metavar="NAME")],
     scopes: TokenScopes = None,
-    expires_at: Expiry = None,
+    expires_at: TokenExpiry = None,
     organization: Organization = None,
     as_json: Json = False,
 ) -> None:

@@ -35,13 +35,16 @@ AutomationRole = Literal["admin", "developer", "billing", "viewer"]
 def index(
     context: typer.Context,
     organization: Organization = None,
+    status: Annotated[
+        Literal["active", "suspended", "ended"] | None, typer.Option("--status", help="Only those; without it all but the ended")
+    ] = None,
     page_size: PageSize = DEFAULT_PAGE,
     cursor: Cursor = None,
     as_json: Json = False,
 ) -> None:
     """Those of an organization."""
     here = invocation(context)
-    query = {"limit": page_size, "cursor": cursor}
+    query = {"status": status, "limit": page_size, "cursor": cursor}
     path = f"/organizations/{here.organization(organization)}/service-accounts"
     show_list(here.client.get(path, query), COLUMNS, as_json=as_json)
 

@@ -5,12 +5,12 @@ from typing import Annotated
 import typer
 
 from codexflow_cli.invocation import invocation
-from codexflow_cli.options import DEFAULT_PAGE, Cursor, Expiry, Json, PageSize, TokenScopes, Yes, confirm, given
+from codexflow_cli.options import DEFAULT_PAGE, Cursor, Json, PageSize, TokenExpiry, TokenScopes, Yes, confirm, given
 from codexflow_cli.rendering import say, show_list, show_secret
 
 app = typer.Typer(no_args_is_help=True, help="Your personal access tokens: for scripts that act as you")
 
-COLUMNS = ("id", "name", "hint", "scopes", "last_used_at", "expires_at", "revoked_at")
+COLUMNS = ("id", "name", "hint", "scopes", "last_used_at", "expires_at")
 PATH = "/auth/tokens"
 
 
@@ -26,7 +26,7 @@ def create(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME")],
     scopes: TokenScopes = None,
-    expires_at: Expiry = None,
+    expires_at: TokenExpiry = None,
     as_json: Json = False,
 ) -> None:
     """A new one, printed once on the last line. Put it into CODEXFLOW_TOKEN."""

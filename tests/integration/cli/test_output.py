@@ -20,6 +20,8 @@ LISTS = (
     ("domains", "list"),
     ("groups", "list"),
     ("sessions", "list"),
+    ("tokens", "list"),
+    ("service-accounts", "list"),
 )
 
 

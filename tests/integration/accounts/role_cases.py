@@ -55,7 +55,7 @@ def a_user(world: World, _: Asker) -> dict[str, str]:
 
 
 def a_plan(world: World, _: Asker) -> dict[str, str]:
-    return {"plan_id": world.made(f"{world.path}/plans", plan(world, _))["id"]}
+    return {"plan_id": world.made(f"{world.path}/plans", fresh_name(world, _))["id"]}
 
 
 def a_domain(world: World, _: Asker) -> dict[str, str]:
@@ -102,8 +102,8 @@ def service_account(role: str) -> Callable[[World, Asker], dict[str, str]]:
     return lambda _world, _asker: {"name": f"Robot {uuid7()}", "role": role}
 
 
-def plan(_world: World, _asker: Asker) -> dict[str, str]:
-    return {"name": f"Plan {uuid7()}"}
+def fresh_name(_world: World, _asker: Asker) -> dict[str, str]:
+    return {"name": f"Fresh {uuid7()}"}
 
 
 def group(role: str) -> Callable[[World, Asker], dict[str, str]]:
@@ -208,7 +208,7 @@ CASES: dict[tuple[str, str], tuple[Case, ...]] = {
     ),
     ("DELETE", f"{ORGANIZATION}/invitations/{{invitation_id}}"): ONE,
     ("GET", f"{ORGANIZATION}/plans"): ONE,
-    ("POST", f"{ORGANIZATION}/plans"): (Case(plan),),
+    ("POST", f"{ORGANIZATION}/plans"): (Case(fresh_name),),
     ("GET", f"{ORGANIZATION}/plans/{{plan_id}}"): ONE,
     ("PATCH", f"{ORGANIZATION}/plans/{{plan_id}}"): (Case(LIMITS),),
     ("DELETE", f"{ORGANIZATION}/plans/{{plan_id}}"): (Case(ids=a_plan),),
@@ -218,7 +218,7 @@ CASES: dict[tuple[str, str], tuple[Case, ...]] = {
     ("POST", ROBOTS): (Case(service_account("admin")),),
     ("GET", ROBOT): ONE,
     ("PATCH", ROBOT): (
-        Case(NAMED, ids=an_account),
+        Case(fresh_name, ids=an_account),
         Case({"role": "admin"}, ids=an_account),
         Case({"status": "suspended"}, ids=an_account),
         Case(LIMITS, ids=an_account, permission="limits.manage"),

@@ -80,6 +80,7 @@ def test_a_refusal_is_exit_code_1_with_the_services_sentence(ada: Terminal) -> N
 
 def test_json_is_the_services_own_document(ada: Terminal, service: Service) -> None:
     """Byte for byte what HTTP answers, and nothing on stderr."""
+    ada.run("whoami")  # so that the token is a fresh one
     token = next(iter(json.loads((ada.folder / "credentials.json").read_text()).values()))["access_token"]
     answer = httpx.get(f"{service.url}/api/v1/organizations?limit=50", headers={"authorization": f"Bearer {token}"}, timeout=60)
     ran = ada.run("orgs", "list", "--json")

@@ -27,6 +27,7 @@ from usage.use_cases.answer_grants import AnswerGrants
 from usage.use_cases.identify_caller import identify_caller
 from usage.use_cases.keep_partitions import Partitions
 from usage.use_cases.project_directory import ProjectDirectory
+from usage.use_cases.publish_key_activity import PublishKeyActivity
 from usage.use_cases.publish_quota import PublishQuota
 from usage.use_cases.publish_watermarks import PublishWatermarks
 from usage.use_cases.record_requests import RecordRequests
@@ -55,7 +56,10 @@ class Service:
         self.present = Present()
         self.quota = PublishQuota(self.database, self.bus)
         self.directory = ProjectDirectory(self.database, DirectoryFeed(self.bus), self.quota.touch)
-        record = RecordRequests(self.database, self.bus, self.partitions, built_in_book(), self.quota.touch)
+        self.key_activity = PublishKeyActivity(self.bus)
+        record = RecordRequests(
+            self.database, self.bus, self.partitions, built_in_book(), self.quota.touch, self.key_activity.used
+        )
         self.requests = RequestListener(lambda: self.bus.jetstream, record)
         self.watermarks = PublishWatermarks(self.database, self.bus, self._present_boots)
         answer = AnswerGrants(self.database, self.directory, lambda: len(self._present_boots()))
@@ -76,6 +80,7 @@ class Service:
             "listeners": self.listeners.run,
             "directory": self.directory.run,
             "quota": self.quota.run,
+            "key_activity": self.key_activity.run,
             "watermarks": self.watermarks.run,
             "partitions": self._maintain,
             "watchdog": self.watchdog.run,

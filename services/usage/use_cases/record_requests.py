@@ -1,7 +1,7 @@
 """Book what gateways report: rows, aggregates, ledger and receipts in one transaction per batch; each envelope gets its fate."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal
@@ -44,13 +44,14 @@ class _Work:
 
 @dataclass(frozen=True, slots=True)
 class RecordRequests:
-    """`touched` hears which (project, month) pairs have been spent in, after the commit."""
+    """After the commit `touched` hears which (project, month) pairs have been spent in, `used` which keys were used when."""
 
     database: Database
     bus: Bus
     partitions: Partitions
     book: PriceBook
     touched: Callable[[frozenset[tuple[str, str]]], None]
+    used: Callable[[Iterable[tuple[str, int]]], None]
     today: Callable[[], date] = field(default=lambda: datetime.now(UTC).date())
 
     async def __call__(self, deliveries: Sequence[Delivery]) -> list[Fate]:
@@ -143,6 +144,7 @@ class RecordRequests:
         counters.EVENTS.labels("duplicate").inc(len(rows) - booked.inserted)
         counters.COST_DISAGREEMENTS.inc(booked.disagreeing)
         self.touched(booked.touched)
+        self.used((row.event.key_id, row.event.admitted_at) for row in rows)
 
 
 def _parked_rows(rows: Sequence[SettledRow]) -> Parked | None:

@@ -18,6 +18,7 @@ from common.contracts.events import (
     HEADER_FROM,
     HEADER_GATEWAY,
     HEADER_TO,
+    KeyActivity,
     Presence,
     QuotaState,
     RequestSettled,
@@ -25,7 +26,7 @@ from common.contracts.events import (
 )
 from common.contracts.grants import GrantAnswer, GrantAsk, ScopeAnswer, ScopeAsk
 from common.contracts.identifiers import uuid7
-from common.contracts.subjects import GRANTS_ASK, PRESENCE, QUOTA_STATE, REQUESTS, WATERMARKS
+from common.contracts.subjects import GRANTS_ASK, KEY_ACTIVITY, PRESENCE, QUOTA_STATE, REQUESTS, WATERMARKS
 from tests.servers.fixtures import Bus
 
 MONTH = datetime.now(UTC).strftime("%Y-%m")
@@ -164,6 +165,17 @@ class GatewaySide:
 
         await self.gateway.subscribe(f"{WATERMARKS}.{boot}", cb=said)
         await self.gateway.flush()
+        return heard
+
+    async def hear_key_activity(self) -> list[KeyActivity]:
+        """A list that fills with what is said to accounts of used keys from now on."""
+        heard: list[KeyActivity] = []
+
+        async def said(message: Any) -> None:
+            heard.append(msgspec.json.decode(message.data, type=KeyActivity))
+
+        await self.accounts.subscribe(KEY_ACTIVITY, cb=said)
+        await self.accounts.flush()
         return heard
 
     async def hear_quota(self, project_id: str) -> list[QuotaState]:

@@ -6,7 +6,7 @@ import msgspec
 
 from common.contracts.roles import Permission
 
-LONGEST_DAYS = 365
+LONGEST_DAYS = 366
 DEFAULT_DAYS = 90
 
 

@@ -3,16 +3,18 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, status
+from fastapi import APIRouter, Depends, status
+from fastapi.security import HTTPAuthorizationCredentials
 from pydantic import AfterValidator, Field
 
 from accounts.domain.access_tokens import DEFAULT_DAYS, LONGEST_DAYS
-from accounts.inbound.caller import Anybody, Caller, CurrentContext
+from accounts.inbound.caller import Anybody, Caller, CurrentContext, bearer
 from accounts.inbound.wire import UNSET, Answer, Body, Identifier, Listing, Moment, Name, PageWanted, Text, listing
 from accounts.use_cases.exchange_token import exchange_token
 from accounts.use_cases.issue_long_lived_token import NewToken, issue_personal_token
 from accounts.use_cases.list_long_lived_tokens import list_personal_tokens
 from accounts.use_cases.revoke_long_lived_token import revoke_personal_token
+from accounts.use_cases.show_long_lived_token import show_personal_token
 from common.contracts.roles import Permission
 
 EXCHANGE_PATH = "/api/v1/auth/token"
@@ -72,7 +74,7 @@ class IssuedTokenAnswer(TokenAnswer):
 
 
 class Exchange(Body):
-    """What to exchange."""
+    """What to exchange, where it is not the bearer token of the request."""
 
     token: Annotated[Text, Field(min_length=1, max_length=200, examples=["cf-sat-…"])]
 
@@ -86,11 +88,17 @@ class ExchangedAnswer(Answer):
 
 
 @public_router.post(EXCHANGE_PATH, summary="Exchange a long-lived token for an access token", openapi_extra=PUBLIC)
-async def exchange(context: CurrentContext, caller: Anybody, body: Exchange) -> ExchangedAnswer:
-    """For services that verify access tokens by themselves, the usage reports for one. It carries the roles of this moment and
-    the scopes of the long-lived token.
+async def exchange(
+    context: CurrentContext,
+    caller: Anybody,
+    given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+    body: Exchange | None = None,
+) -> ExchangedAnswer:
+    """For services that verify access tokens by themselves, the usage reports for one. The long-lived token is the bearer token
+    of the request, or its body says it. What you get carries the roles of this moment and the scopes of the long-lived token.
     """
-    return ExchangedAnswer.model_validate(await exchange_token(context, body.token, caller.origin))
+    token = body.token if body is not None else "" if given is None else given.credentials
+    return ExchangedAnswer.model_validate(await exchange_token(context, token, caller.origin))
 
 
 @router.get("", summary="Your personal access tokens", openapi_extra=SELF)
@@ -104,6 +112,12 @@ async def create(context: CurrentContext, caller: Caller, body: NewTokenBody) ->
     """For scripts that act as you. Needs a sign-in: a long-lived token cannot make another."""
     token, plaintext = await issue_personal_token(context, caller, body.wanted())
     return IssuedTokenAnswer(token=plaintext, **TokenAnswer.model_validate(token).model_dump())
+
+
+@router.get("/{token_id}", summary="Show a personal access token", openapi_extra=SELF)
+async def show(context: CurrentContext, caller: Caller, token_id: Identifier) -> TokenAnswer:
+    """Also an expired one, but none that was revoked."""
+    return TokenAnswer.model_validate(await show_personal_token(context, caller, str(token_id)))
 
 
 @router.delete(

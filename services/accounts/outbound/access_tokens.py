@@ -42,6 +42,15 @@ async def tokens_of(connection: AsyncConnection, kind: BearerKind, bearer_id: st
     return await page_of(connection, query, access_tokens.c.id, ask, _token)
 
 
+async def find_token(connection: AsyncConnection, kind: BearerKind, bearer_id: str, token_id: str) -> LongLivedToken | None:
+    """One token of a bearer, also an expired one; None when it is not there or was revoked."""
+    query = select(*_SHOWN).where(
+        access_tokens.c.id == token_id, _BEARER[kind] == bearer_id, access_tokens.c.revoked_at.is_(None)
+    )
+    row = (await connection.execute(query)).mappings().one_or_none()
+    return None if row is None else _token(row)
+
+
 async def revoke_token(connection: AsyncConnection, kind: BearerKind, bearer_id: str, token_id: str) -> LongLivedToken | None:
     """Revoke one token of a bearer, None when it is not there or was revoked before."""
     found = await connection.execute(

@@ -163,6 +163,7 @@ CASES: dict[tuple[str, str], tuple[Case, ...]] = {
     ("POST", f"{AUTH}/token"): (Case({"token": "unknown"}, accepted=frozenset({401})),),
     ("GET", f"{AUTH}/tokens"): ONE,
     ("POST", f"{AUTH}/tokens"): (Case(NAMED),),
+    ("GET", f"{AUTH}/tokens/{{token_id}}"): (Case(ids=own_token),),
     ("DELETE", f"{AUTH}/tokens/{{token_id}}"): (Case(ids=own_token),),
     ("GET", f"{AUTH}/sessions"): ONE,
     ("DELETE", f"{AUTH}/sessions/{{session_id}}"): (Case(ids=own_session, consumes=True),),

@@ -43,15 +43,17 @@ def test_the_life_of_a_personal_token(people: People, ada: Person):
     assert plaintext.startswith("cf-pat-")
     assert token["hint"] == f"{plaintext[:11]}…{plaintext[-4:]}"
     assert (token["scopes"], token["last_used_at"], token["revoked_at"]) == (None, None, None)
+    one = f"/auth/tokens/{token['id']}"
     assert ada.get("/auth/tokens").json() == {"data": [token], "next_cursor": None}
+    assert ada.get(one).json() == token
 
     script = people.bearing(plaintext)
     assert script.get("/auth/me").json()["user_id"] == ada.id
     assert ada.get("/auth/tokens").json()["data"][0]["last_used_at"] is not None
 
-    assert ada.delete(f"/auth/tokens/{token['id']}").status_code == 204
+    assert ada.delete(one).status_code == 204
     assert script.get("/auth/me").status_code == 401
-    assert ada.delete(f"/auth/tokens/{token['id']}").status_code == 404
+    assert (ada.get(one).status_code, ada.delete(one).status_code) == (404, 404)
     assert ada.get("/auth/tokens").json()["data"] == []
 
 
@@ -110,6 +112,7 @@ def test_others_tokens_are_like_missing_ones(people: People, ada: Person):
     """Nobody learns of them, or revokes them."""
     token = issue(ada)
     eve = people.make("eve")
+    assert eve.get(f"/auth/tokens/{token['id']}").status_code == 404
     assert eve.delete(f"/auth/tokens/{token['id']}").status_code == 404
     assert eve.get("/auth/tokens").json()["data"] == []
     assert people.bearing(token["token"]).get("/auth/me").status_code == 200
@@ -150,8 +153,20 @@ def test_an_exchanged_token_carries_roles_and_scopes(accounts: Service, people: 
     assert exchanged(people, token["token"]).status_code == 401
 
 
+def test_a_bearer_exchanges_itself(people: People, ada: Person):
+    """Without a body; what it gets is its person, by that token."""
+    plaintext = issue(ada, scopes=["organization.read"])["token"]
+    answer = people.bearing(plaintext).post("/auth/token")
+    assert answer.status_code == 200, answer.text
+    me = people.bearing(answer.json()["access_token"]).get("/auth/me").json()
+    assert (me["user_id"], me["scopes"]) == (ada.id, ["organization.read"])
+
+
 def test_only_long_lived_tokens_are_exchanged(people: People, ada: Person):
-    """An access token is not prolonged by itself."""
+    """An access token is not prolonged by itself, neither said nor borne; and nobody gets one for nothing."""
     jwt = exchanged(people, issue(ada)["token"]).json()["access_token"]
     for wrong in (jwt, "cf-pat-", "cf-ref-" + "a" * 49):
         assert exchanged(people, wrong).status_code in (401, 422)
+        assert people.bearing(wrong).post("/auth/token").status_code == 401
+    assert ada.post("/auth/token").status_code == 401
+    assert people.post("/auth/token").status_code == 401

@@ -30,7 +30,7 @@ def wait_before_attempt(here: Tally, everywhere: Tally, *, known_address: bool, 
     """How long until a password may be tried from here; nothing when it may be now, and never more than 15 minutes."""
     if known_address and here.failures < FAMILIAR_FAILURES:
         return timedelta(0)
-    from_here = _closed_until(here) - now
+    from_here = _closed_for(here, now)
     if known_address:
         return _bounded(from_here)
     window_ends = everywhere.since + WINDOW
@@ -52,10 +52,11 @@ def failed_anywhere(tally: Tally, now: datetime) -> Tally:
     return Tally(tally.failures + 1, tally.since, now)
 
 
-def _closed_until(tally: Tally) -> datetime:
+def _closed_for(tally: Tally, now: datetime) -> timedelta:
     if tally.failures < FREE_FAILURES:
-        return tally.last_at
-    return tally.last_at + min(LONGEST, timedelta(seconds=2 ** min(tally.failures, 10)))
+        # Not "until the last one": of attempts at the same moment one may have begun before the other that was counted first.
+        return timedelta(0)
+    return tally.last_at + min(LONGEST, timedelta(seconds=2 ** min(tally.failures, 10))) - now
 
 
 def _bounded(wait: timedelta) -> timedelta:

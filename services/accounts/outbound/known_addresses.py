@@ -29,6 +29,7 @@ async def is_known_address(connection: AsyncConnection, user_id: str, address: s
     return found.one_or_none() is not None
 
 
-async def forget_addresses(connection: AsyncConnection) -> None:
-    """Delete those that are no longer known."""
-    await connection.execute(delete(known_addresses).where(known_addresses.c.last_at < func.now() - KNOWN_FOR))
+async def forget_addresses(connection: AsyncConnection) -> int:
+    """Delete those that are no longer known; how many there were."""
+    forgotten = delete(known_addresses).where(known_addresses.c.last_at < func.now() - KNOWN_FOR)
+    return (await connection.execute(forgotten)).rowcount

@@ -2,6 +2,7 @@
 
 import math
 import time
+from datetime import timedelta
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -24,15 +25,16 @@ LONGEST_EMAIL = 254
 async def log_in(context: Context, *, email: str, password: str, origin: Origin) -> Tokens:
     """The tokens. Raises Unauthenticated whatever was wrong, after the same work; TooManyRequests when somebody is guessing.
 
-    An attempt is counted before it is looked at, so that many at the same time are not fewer than one after the other.
+    An attempt is counted before it is looked at, so that many at the same time are not fewer than one after the other. What is
+    audited are attempts that were looked at, the last one before a wait with its length: a flood does not fill the log.
     """
     _slow_down(context, email, origin)
     async with context.engine.begin() as connection:
         known = await credentials_of(connection, email)
-        await _count(connection, email, known, origin)
+        closed = await _count(connection, email, known, origin)
     right = await context.passwords.verify(password, None if known is None else known.password_hash)
     if known is None or not right or known.status != "active":
-        await _refuse(context, email, known, origin, right=right)
+        await _refuse(context, email, known, origin, right=right, closed=closed)
         raise Unauthenticated("The email or the password is wrong.")
     async with context.engine.begin() as connection:
         await forgive(connection, email, origin.address)
@@ -51,7 +53,8 @@ def _slow_down(context: Context, email: str, origin: Origin) -> None:
         raise _throttled(wait)
 
 
-async def _count(connection: AsyncConnection, email: str, known: Credentials | None, origin: Origin) -> None:
+async def _count(connection: AsyncConnection, email: str, known: Credentials | None, origin: Origin) -> timedelta:
+    """How long this address has to wait after this attempt, should it fail."""
     tallies = await lock_tallies(connection, email, origin.address)
     at_home = known is not None and await is_known_address(connection, known.user_id, origin.address)
     wait = wait_before_attempt(tallies.here, tallies.everywhere, known_address=at_home, now=tallies.now)
@@ -59,15 +62,19 @@ async def _count(connection: AsyncConnection, email: str, known: Credentials | N
         raise _throttled(wait.total_seconds())
     here, everywhere = failed_here(tallies.here, tallies.now), failed_anywhere(tallies.everywhere, tallies.now)
     await save_tallies(connection, msgspec.structs.replace(tallies, here=here, everywhere=everywhere))
+    return wait_before_attempt(here, everywhere, known_address=at_home, now=tallies.now)
 
 
-async def _refuse(context: Context, email: str, known: Credentials | None, origin: Origin, *, right: bool) -> None:
+async def _refuse(
+    context: Context, email: str, known: Credentials | None, origin: Origin, *, right: bool, closed: timedelta
+) -> None:
     LOGINS.labels("refused").inc()
     reason = "unknown" if known is None else "suspended" if right else "password"
     stranger = Principal(kind="anonymous", id=None, name=email[:LONGEST_EMAIL], origin=origin)
+    told = {"reason": reason} | ({"closed_seconds": math.ceil(closed.total_seconds())} if closed else {})
     async with context.engine.begin() as connection:
         user_id = None if known is None else known.user_id
-        await note(connection, stranger, "auth.sign_in_refused", user_id, after={"reason": reason})
+        await note(connection, stranger, "auth.sign_in_refused", user_id, after=told)
 
 
 def _throttled(seconds: float) -> TooManyRequests:

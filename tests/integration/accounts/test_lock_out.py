@@ -8,6 +8,9 @@ import httpx
 import psycopg
 import pytest
 
+from accounts.outbound.database import database_url, open_engine
+from accounts.use_cases.forget_leftovers import forget_sign_ins
+from tests.integration.accounts import bucket
 from tests.integration.accounts.process import AccountsProcess, seed
 from tests.servers.fixtures import Database
 
@@ -98,6 +101,40 @@ def test_a_success_forgives(gate: Gate):
         assert gate.sign_in(place).status_code == 200
     with psycopg.connect(gate.database.conninfo("accounts")) as connection:
         assert connection.execute("SELECT address, failures FROM login_failures").fetchall() == [("*", 12)]
+
+
+def test_the_audit_log_tells_who_was_locked_out(gate: Gate):
+    """With the last attempt before the wait; attempts that nobody looked at do not fill the log."""
+    answers = [gate.sign_in("198.51.100.7", "guess").status_code for _ in range(6)]
+    assert answers == [401] * 5 + [429]
+    with psycopg.connect(gate.database.conninfo("accounts")) as connection:
+        query = "SELECT after FROM audit_log WHERE action = 'auth.sign_in_refused' ORDER BY at, id"
+        found = [after for (after,) in connection.execute(query)]
+    assert found[:4] == [{"reason": "password"}] * 4
+    assert found[4:] == [{"reason": "password", "closed_seconds": 32}]
+
+
+def test_what_is_no_longer_needed_is_forgotten(gate: Gate):
+    """A count that did not change for a day, and an address unused for 90 days; younger ones stay."""
+    for place in ("192.0.2.7", "192.0.2.8"):
+        assert gate.sign_in(place).status_code == 200
+        assert gate.sign_in(place, "typo").status_code == 401
+    with psycopg.connect(gate.database.conninfo("accounts"), autocommit=True) as connection:
+        connection.execute("UPDATE login_failures SET last_at = now() - interval '25 hours' WHERE address = '192.0.2.7'")
+        connection.execute("UPDATE known_addresses SET last_at = now() - interval '91 days' WHERE address = '192.0.2.7'")
+
+        async def forget() -> int:
+            engine = open_engine(database_url(gate.database.url("accounts"), gate.database.passwords["accounts"]))
+            try:
+                return await forget_sign_ins(engine)
+            finally:
+                await engine.dispose()
+
+        assert bucket.in_loop(forget) == 2
+        failures = connection.execute("SELECT address FROM login_failures ORDER BY address").fetchall()
+        assert sorted(failures) == [("*",), ("192.0.2.8",)]
+        assert ("192.0.2.7",) not in connection.execute("SELECT address FROM known_addresses").fetchall()
+        assert ("192.0.2.8",) in connection.execute("SELECT address FROM known_addresses").fetchall()
 
 
 def test_refusals_are_audited_without_the_password(gate: Gate):

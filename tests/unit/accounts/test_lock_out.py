@@ -103,6 +103,13 @@ def test_guesses_from_one_address_slow_down(pauses: list[timedelta]):
             assert guessing.wait("a") >= expected
 
 
+def test_attempts_at_the_same_moment_do_not_wait_for_each_other():
+    """One may have begun before another that was counted first; the free ones stay free."""
+    before = START - timedelta(seconds=1)
+    some = Tally(FREE_FAILURES - 1, START, START)
+    assert wait_before_attempt(some, some, known_address=False, now=before) == NOTHING
+
+
 def test_a_guesser_at_home_is_slowed_down_too():
     """Fifty wrong passwords in a row are no typing errors, also behind the address of a whole company."""
     guessing = Guessing()

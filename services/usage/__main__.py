@@ -50,9 +50,10 @@ def migrate() -> int:
 
 
 def prune() -> int:
-    """Make the coming partitions and drop the old ones now."""
+    """Make the coming partitions, drop the old ones and delete what projects keep no longer, now."""
     from usage.outbound.database import Database
     from usage.use_cases.keep_partitions import Partitions
+    from usage.use_cases.prune_projects import prune_projects
 
     settings = DatabaseSettings()  # type: ignore[call-arg] # the environment fills it
     configure_logging(settings.log_level)
@@ -64,9 +65,10 @@ def prune() -> int:
             partitions, today = Partitions(database, settings.retention_days), datetime.now(UTC).date()
             await partitions.prepare(today)
             dropped = await partitions.prune(today)
+            deleted = await prune_projects(database, today, settings.retention_days)
         finally:
             await database.close()
-        _say({"dropped": [str(day) for day in dropped]})
+        _say({"dropped": [str(day) for day in dropped], "deleted_rows": deleted})
         return 0
 
     return asyncio.run(run())
@@ -103,7 +105,9 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("serve", help="consume, answer grants, serve reports")
     commands.add_parser("migrate", help="bring the schema up to date")
-    commands.add_parser("prune", help="make the coming day partitions, drop those past retention")
+    commands.add_parser(
+        "prune", help="make the coming day partitions, drop those past retention, delete what projects keep no longer"
+    )
     releasing = commands.add_parser("release", help="give back the grants of a gateway boot that is dead for ever")
     releasing.add_argument("--boot", required=True)
     chosen = parser.parse_args()

@@ -27,6 +27,7 @@ from usage.use_cases.answer_grants import AnswerGrants
 from usage.use_cases.identify_caller import identify_caller
 from usage.use_cases.keep_partitions import Partitions
 from usage.use_cases.project_directory import ProjectDirectory
+from usage.use_cases.prune_projects import prune_projects
 from usage.use_cases.publish_key_activity import PublishKeyActivity
 from usage.use_cases.publish_quota import PublishQuota
 from usage.use_cases.publish_watermarks import PublishWatermarks
@@ -128,6 +129,7 @@ class Service:
             try:
                 await self.partitions.prepare(_today())
                 await self.partitions.prune(_today())
+                await prune_projects(self.database, _today(), self.partitions.retention_days)
             except (*TRANSIENT, *PERMANENT) as problem:
                 log.warning("partitions: not kept, again soon: %s", type(problem).__name__)
                 await asyncio.sleep(MAINTENANCE_RETRY_SECONDS)

@@ -1,6 +1,6 @@
 """The reports over HTTP: daily, monthly, and the raw requests of a project."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import date
 from typing import Annotated, Any, Literal
 
@@ -14,6 +14,11 @@ from usage.use_cases.show_usage import Page, ShowUsage
 Status = Literal["ok", "error", "refused", "client_closed", "upstream_cut", "aborted"]
 From = Annotated[date | None, Query(alias="from", description="First day, YYYY-MM-DD, in the organization's time zone")]
 To = Annotated[date | None, Query(description="Last day, YYYY-MM-DD")]
+TagText = Annotated[str, Field(max_length=400, pattern=r"^[^:\x00]+:[^\x00]*$")]
+Tags = Annotated[
+    Sequence[TagText],
+    Query(max_length=20, description="name:value, the name up to the first colon; repeated: only requests with all of them"),
+]
 READ = {"x-permission": "usage.read"}
 
 
@@ -132,6 +137,7 @@ class RequestRow(BaseModel):
     latency_ms: float
     ttft_ms: float | None
     gateway: str
+    tags: dict[str, str] = Field(description="The key's tags at the time of the request")
     attempts: list[dict[str, Any]]
 
 
@@ -169,8 +175,9 @@ def report_routes(show: ShowUsage, caller: Callable[..., Awaitable[Viewer]]) -> 
         cursor: Annotated[str | None, Query(max_length=100)] = None,
         request_id: Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")] = None,
         status: Annotated[Status | None, Query()] = None,
+        tag: Tags = (),
     ) -> RequestRows:
-        page = Page(project_id, first, to, limit, cursor=cursor, request_id=request_id, status=status)
+        page = Page(project_id, first, to, limit, cursor=cursor, request_id=request_id, status=status, tags=tag)
         rows, following = await show.requests(identity, page)
         return RequestRows(data=[RequestRow.model_validate(row) for row in rows], next_cursor=following)
 

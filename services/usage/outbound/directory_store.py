@@ -16,12 +16,13 @@ WHERE o.version < excluded.version
 
 PROJECT = """
 INSERT INTO projects AS p (
-    project_id, organization_id, version, status, name, limit_version, monthly_tokens, monthly_cost_nanousd
-) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+    project_id, organization_id, version, status, name, limit_version, monthly_tokens, monthly_cost_nanousd,
+    retention_days
+) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (project_id) DO UPDATE SET
     organization_id = excluded.organization_id, version = excluded.version, status = excluded.status, name = excluded.name,
     limit_version = excluded.limit_version, monthly_tokens = excluded.monthly_tokens,
-    monthly_cost_nanousd = excluded.monthly_cost_nanousd
+    monthly_cost_nanousd = excluded.monthly_cost_nanousd, retention_days = excluded.retention_days
 WHERE p.version < excluded.version
 """
 
@@ -63,6 +64,7 @@ async def put(connection: AsyncConnection, record: OrganizationRecord | ProjectR
                 limits.version,
                 limits.monthly_tokens,
                 limits.monthly_cost_nanousd,
+                record.retention_days,
             ),
         )
     return cursor.rowcount > 0

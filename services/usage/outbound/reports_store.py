@@ -7,6 +7,7 @@ from typing import Any
 from psycopg import AsyncConnection
 from psycopg.rows import class_row, dict_row
 from psycopg.sql import SQL, Composed
+from psycopg.types.json import Jsonb
 
 SUMS = SQL("""
     coalesce(sum(requests), 0)::bigint AS requests, coalesce(sum(errors), 0)::bigint AS errors,
@@ -43,11 +44,12 @@ SELECT
     event_id::text, request_id, period_day::text AS day, admitted_at, finished_at, key_id, endpoint, model_requested, model, tier,
     stream, cache, status, http_status, error_code, prompt_tokens, completion_tokens, cached_prompt_tokens, reasoning_tokens,
     usage_source, cost_nanousd, cost_status, cost_verified, upstream_cost_nanousd, price_version, hold_tokens, hold_nanousd,
-    saved_tokens, saved_nanousd, latency_us, ttft_us, gateway, attempts
+    saved_tokens, saved_nanousd, latency_us, ttft_us, gateway, tags, attempts
 FROM requests
 WHERE project_id = %(project)s AND period_day BETWEEN %(first)s AND %(last)s
     AND (%(request_id)s::text IS NULL OR request_id = %(request_id)s)
     AND (%(status)s::text IS NULL OR status = %(status)s)
+    AND tags @> ALL(%(tags)s::jsonb[])
     AND (%(before_day)s::date IS NULL OR (period_day, event_id) < (%(before_day)s::date, %(before_id)s::uuid))
 ORDER BY period_day DESC, event_id DESC
 LIMIT %(limit)s
@@ -75,7 +77,7 @@ class Sums:
 
 @dataclass(frozen=True, slots=True)
 class RequestFilter:
-    """Which raw requests; `before` = (day, event id) of the last one already seen."""
+    """Which raw requests: those with all of the `tags`; `before` = (day, event id) of the last one already seen."""
 
     project_id: str
     first: date
@@ -83,6 +85,7 @@ class RequestFilter:
     limit: int
     request_id: str | None = None
     status: str | None = None
+    tags: tuple[tuple[str, str], ...] = ()
     before: tuple[date, str] | None = None
 
 
@@ -131,6 +134,7 @@ async def requests(connection: AsyncConnection, wanted: RequestFilter) -> list[d
                 "last": wanted.last,
                 "request_id": wanted.request_id,
                 "status": wanted.status,
+                "tags": [Jsonb({name: value}) for name, value in wanted.tags],
                 "before_day": before_day,
                 "before_id": before_id,
                 "limit": wanted.limit,

@@ -8,9 +8,11 @@ import msgspec
 from psycopg import AsyncConnection
 
 from usage.domain.settled_rows import SettledRow
+from usage.outbound.project_retention import wait_for_pruning
 
 # Everything that is counted comes from RETURNING: an event that is already there adds nothing, however often it is heard.
-# Rows older than the raw partitions can no longer meet themselves there; the receipts remember them.
+# Rows older than the raw partitions, or than what their project keeps, can no longer meet themselves there; the receipts
+# remember them.
 # Every upsert is sorted by its key, so that two workers never wait for each other in a circle.
 BOOK = """
 WITH incoming AS MATERIALIZED (
@@ -43,8 +45,8 @@ WITH incoming AS MATERIALIZED (
         coalesce(usage_source, 'none'), coalesce(cost_nanousd, 0), coalesce(cost_status, 'none'), verified,
         upstream_cost_nanousd, coalesce(price_version, ''), coalesce(hold_tokens, 0), coalesce(hold_nanousd, 0),
         coalesce(saved_tokens, 0), coalesce(saved_nanousd, 0), coalesce(tags, '{}'), coalesce(attempts, '[]')
-    FROM incoming i
-    WHERE i.period_day >= %(kept_from)s
+    FROM incoming i LEFT JOIN pruned_projects d USING (project_id)
+    WHERE i.period_day >= greatest(%(kept_from)s::date, d.raw_from)
         OR NOT EXISTS (SELECT FROM boots b WHERE b.boot = i.boot AND b.received @> i.number)
     ORDER BY event_id
     ON CONFLICT DO NOTHING
@@ -122,6 +124,7 @@ async def book(connection: AsyncConnection, rows: Sequence[SettledRow], *, kept_
     """Book rows inside the caller's transaction; what is already there changes nothing."""
     if not rows:
         return Booked(0, 0, frozenset())
+    await wait_for_pruning(connection)
     cursor = await connection.execute(BOOK, {"rows": msgspec.json.encode(rows).decode(), "kept_from": kept_from})
     found = await cursor.fetchone()
     if found is None:

@@ -3,7 +3,7 @@
 import calendar
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -86,6 +86,7 @@ class ShowUsage:
             limit=wanted.limit + 1,
             request_id=wanted.request_id,
             status=wanted.status,
+            tags=tuple(_tag(text) for text in wanted.tags),
             before=_before(wanted.cursor),
         )
         try:
@@ -124,6 +125,15 @@ class Page:
     cursor: str | None = None
     request_id: str | None = None
     status: str | None = None
+    tags: Sequence[str] = ()
+    """Each as `name:value`."""
+
+
+def _tag(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not (name and colon):
+        raise Invalid("A tag is written as name:value.", errors=[{"field": "tag", "message": "not name:value"}])
+    return name, value
 
 
 def _range(project: ProjectView, first: date | None, last: date | None) -> tuple[date, date]:

@@ -139,6 +139,7 @@ class GatewaySide:
         organization_id: str = "org-1",
         tokens: int | None = None,
         cost: int | None = None,
+        retention_days: int | None = None,
     ) -> None:
         record = ProjectRecord(
             project_id=project_id,
@@ -146,6 +147,7 @@ class GatewaySide:
             version=version,
             status="active",
             limits=Limits(version=version, monthly_tokens=tokens, monthly_cost_nanousd=cost),
+            retention_days=retention_days,
         )
         await self._put(project_entry(project_id), record)
 

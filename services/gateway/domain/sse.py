@@ -62,11 +62,13 @@ class Relay:
         if b"\r" in data:
             complete = self._cut_generic(data)
         else:
-            end = data.rfind(b"\n\n") + 2
-            if end == len(data):
+            found = data.rfind(b"\n\n")
+            if found == len(data) - 2 >= 0:
                 complete, self._tail = data, b""
+            elif found >= 0:
+                complete, self._tail = data[: found + 2], data[found + 2 :]
             else:
-                complete, self._tail = (data[:end], data[end:]) if end > 1 else (b"", data)
+                complete, self._tail = b"", data
         if len(self._tail) > MAX_EVENT_BYTES:
             raise OversizedEvent
         if not complete:

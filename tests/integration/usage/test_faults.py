@@ -21,7 +21,9 @@ from tests.servers.fixtures import Bus, Database, make_database
 @pytest.fixture
 def own_database(make_postgres_server: Callable[[], PostgresServer]) -> Database:
     """A database on a server of the test's own, which may be killed."""
-    return make_database(make_postgres_server(), {"accounts": "a-password", "usage": "u-password"})
+    return make_database(
+        make_postgres_server(), {"accounts_owner": "o-password", "accounts": "a-password", "usage": "u-password"}
+    )
 
 
 @pytest.fixture

@@ -70,6 +70,16 @@ def test_the_cut_into_chunks_changes_nothing(end: bytes, data: st.DataObject) ->
     assert relay.usage.completion_tokens == 5
 
 
+@pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n"])
+def test_byte_by_byte_is_the_same(end: bytes) -> None:
+    """A chunk of one byte is no event either, wherever it comes."""
+    relay = Relay(hide_usage=True)
+    stream = make_event(DELTA, end) + make_event(USAGE, end) + DONE
+    assert relayed(relay, [bytes((byte,)) for byte in stream]) == make_event(DELTA, end) + DONE
+    assert relay.usage is not None
+    assert not relay.broken
+
+
 def test_an_endless_event_is_refused() -> None:
     """An event without an end does not fill the memory."""
     relay = Relay(hide_usage=True)

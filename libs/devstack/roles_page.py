@@ -9,7 +9,7 @@ from common.contracts.roles import MEANINGS, PERMISSIONS, Permission, Role
 from devstack.openapi import documents
 
 KINDS = {
-    "self": "Anybody who has signed in, for themselves; long-lived tokens cannot",
+    "self": "Anybody who has signed in, for themselves; of long-lived tokens only `GET /auth/me` takes one",
     "operator": "Operators of the installation, after a sign-in; long-lived tokens cannot, and no role in an organization includes it",
     "public": "Without a token",
 }

@@ -81,7 +81,7 @@ class Process:
         finally:
             os.close(descriptor)
 
-    def wait_ready(self, probe: Callable[[], bool], *, timeout: float = 20.0) -> float:
+    def wait_ready(self, probe: Callable[[], bool], *, timeout: float = 60.0) -> float:
         """Seconds until `probe` said yes. Raises StartFailed when the process ends or the time is over."""
         begun = time.monotonic()
         while not probe():

@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -153,7 +154,7 @@ class World:
         self.routes.write_text(ROUTES.format(provider=self.provider_port, nobody=free_port()))
         provider = ["-m", "devstack.provider", "--port", str(self.provider_port), "--ledger", str(folder / "provider.jsonl")]
         self.provider = self._process("provider", provider, {})
-        self._token = ""
+        self._token, self._renew_at = "", 0.0
 
     # ---- starting and ending -----------------------------------------------------------------------------------------
     def __enter__(self) -> Self:
@@ -207,8 +208,15 @@ class World:
         self.wait_ready()
         seeded = self._run("accounts", ["seed", *self._seed()], accounts)
         self.organization_id = json.loads(seeded)["organization_id"]
-        login = manage("POST", f"{self.accounts_url}/api/v1/auth/login", {"email": EMAIL, "password": PASSWORD})
-        self._token = login.json["access_token"]
+
+    @property
+    def _bearer(self) -> str:
+        """The demo user's access token; a world of the whole run outlives its first one."""
+        if time.monotonic() > self._renew_at:
+            login = manage("POST", f"{self.accounts_url}/api/v1/auth/login", {"email": EMAIL, "password": PASSWORD})
+            self._token = login.json["access_token"]
+            self._renew_at = time.monotonic() + login.json["expires_in"] / 2
+        return self._token
 
     @staticmethod
     def _seed() -> list[str]:
@@ -272,13 +280,13 @@ class World:
 
     def manage(self, method: str, path: str, body: object = None) -> Any:
         """Ask accounts as the owner."""
-        answer = manage(method, f"{self.accounts_url}/api/v1{path}", body, bearer=self._token)
+        answer = manage(method, f"{self.accounts_url}/api/v1{path}", body, bearer=self._bearer)
         assert answer.status < 300, (answer.status, answer.body)
         return answer.json
 
     def report(self, path: str) -> Any:
         """Ask usage as the owner."""
-        answer = manage("GET", f"http://127.0.0.1:{self.usage_port}/api/v1{path}", bearer=self._token)
+        answer = manage("GET", f"http://127.0.0.1:{self.usage_port}/api/v1{path}", bearer=self._bearer)
         assert answer.status == 200, (answer.status, answer.body)
         return answer.json
 

@@ -113,6 +113,7 @@ class RunningStack:
     env: dict[str, str]
     printed: str = ""
     _token: str | None = field(default=None, repr=False)
+    _renew_at: float = field(default=0.0, repr=False)
 
     def devstack(self, *arguments: str, timeout: float = 240.0) -> subprocess.CompletedProcess[str]:
         """Run `python -m devstack …` to its end."""
@@ -150,12 +151,13 @@ class RunningStack:
 
     @property
     def token(self) -> str:
-        """The demo user's access token, made anew for each stack object."""
-        if self._token is None:
+        """The demo user's access token, made anew for each stack object and when it gets old."""
+        if self._token is None or time.monotonic() > self._renew_at:
             login = {"email": self.described["user_email"], "password": self.described["user_password"]}
             answer = manage("POST", f"{self.accounts}/api/v1/auth/login", login)
             assert answer.status == 200, answer.body
             self._token = answer.json["access_token"]
+            self._renew_at = time.monotonic() + answer.json["expires_in"] / 2
         return self._token
 
     def manage(self, method: str, path: str, body: object = None, *, expect: int | None = None) -> Any:

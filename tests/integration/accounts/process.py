@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -41,6 +42,28 @@ def seed(env: dict[str, str], email: str, organization: str = "Demo") -> dict[st
     done = run(env, "seed", "--email", email, "--password", "password", "--organization", organization, "--project", "Chat")
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+class SignedIn(httpx.Auth):
+    """The access token of a user who signs in anew when it gets old: a client of the whole run outlives its first one."""
+
+    def __init__(self, url: str, email: str) -> None:
+        self._url, self._email = url, email
+        self._sign_in()
+
+    def _sign_in(self) -> None:
+        answer = httpx.post(f"{self._url}/auth/login", json={"email": self._email, "password": "password"}, timeout=60)
+        assert answer.status_code == 200, answer.text
+        session = answer.json()
+        self._authorization = f"Bearer {session['access_token']}"
+        self._renew_at = time.monotonic() + session["expires_in"] / 2
+
+    def auth_flow(self, request: httpx.Request) -> Iterator[httpx.Request]:
+        """Put the token into a request that does not bring its own."""
+        if time.monotonic() > self._renew_at:
+            self._sign_in()
+        request.headers.setdefault("authorization", self._authorization)
+        yield request
 
 
 class AccountsProcess:
@@ -84,12 +107,9 @@ class AccountsProcess:
         self._process.wait(10)
 
     def sign_in(self, email: str) -> httpx.Client:
-        """A client that carries the user's token."""
-        answer = httpx.post(f"{self.url}/api/v1/auth/login", json={"email": email, "password": "password"})
-        assert answer.status_code == 200, answer.text
-        return httpx.Client(
-            base_url=f"{self.url}/api/v1", headers={"authorization": f"Bearer {answer.json()['access_token']}"}, timeout=10
-        )
+        """A client that carries the user's token, and gets a new one before it expires."""
+        url = f"{self.url}/api/v1"
+        return httpx.Client(base_url=url, auth=SignedIn(url, email), timeout=10)
 
     @property
     def running(self) -> bool:

@@ -33,6 +33,8 @@ PERMISSIONS: dict[str, Permissions] = {
             subjects.REQUESTS,
             subjects.PRESENCE,
             subjects.GRANTS_ASK,
+            subjects.RATES_ASK,
+            subjects.EXPLAIN_ASK,
             f"$JS.API.STREAM.INFO.{subjects.REQUESTS_STREAM}",
             *_READ_DIRECTORY,
         ),
@@ -51,6 +53,7 @@ PERMISSIONS: dict[str, Permissions] = {
         publish=(
             f"{subjects.QUOTA_STATE}.*",
             f"{subjects.WATERMARKS}.*",
+            f"{subjects.ALERTS}.*",
             subjects.KEY_ACTIVITY,
             subjects.DEAD_LETTERS,
             "$JS.API.INFO",
@@ -65,6 +68,8 @@ PERMISSIONS: dict[str, Permissions] = {
         subscribe=(
             "_INBOX.usage.>",
             subjects.GRANTS_ASK,
+            subjects.RATES_ASK,
+            subjects.EXPLAIN_ASK,
             subjects.PRESENCE,
             f"{subjects.DIRECTORY_REPUBLISHED}.>",
         ),

@@ -12,6 +12,8 @@ MANIFEST_KEY = "manifest"
 
 Status = Literal["active", "suspended", "revoked"]
 OwnerKind = Literal["member", "service_account"]
+Enforcement = Literal["hard", "soft", "shadow"]
+"""What a limit does when it is reached: refuse; alert only; or let pass and say in a header and a metric what it would have refused."""
 EndpointScope = Literal["chat", "completions", "embeddings", "messages", "models", "quota"]
 """What an API key may be narrowed to: families of the gateway's endpoints."""
 
@@ -91,7 +93,11 @@ DEFAULT_TIER = TierPolicy()
 
 
 class ProjectRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A project: its limits and policies. `end_user_limits` hold for each value of the OpenAI field `user`."""
+    """A project: its limits and policies. `end_user_limits` hold for each value of the OpenAI field `user`.
+
+    `enforcement` is that of the project's limits and of its keys' and end users'. `on_unpriced`: what becomes of a model without a
+    price under a cost limit: refused, held at the dearest rates of the price book, or let pass and flagged.
+    """
 
     project_id: str
     organization_id: str
@@ -109,10 +115,15 @@ class ProjectRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     environment: str = ""
     end_user_limits: Limits = NO_LIMITS
     alert_percents: tuple[int, ...] = ()
+    enforcement: Enforcement = "hard"
+    on_unpriced: Literal["deny", "estimate", "allow"] = "deny"
 
 
 class OrganizationRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An organization: the calendar of its budgets and how stale a gateway's view of it may be."""
+    """An organization: the calendar of its budgets and how stale a gateway's view of it may be.
+
+    `enforcement` is that of the organization's limits and of its members'.
+    """
 
     organization_id: str
     version: int
@@ -123,6 +134,7 @@ class OrganizationRecord(msgspec.Struct, frozen=True, kw_only=True, omit_default
     limits: Limits = NO_LIMITS
     end_user_limits: Limits = NO_LIMITS
     alert_percents: tuple[int, ...] = ()
+    enforcement: Enforcement = "hard"
 
 
 class MemberRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

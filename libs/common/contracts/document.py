@@ -8,11 +8,11 @@ from typing import Any
 
 import msgspec
 
-from common.contracts import directory, events, grants
+from common.contracts import directory, events, grants, rates
 from common.contracts.subjects import SUBJECTS
 
 SHAPES: dict[str, tuple[type[msgspec.Struct], ...]] = {
-    "gateway.requests.v1": (events.RequestSettled, events.Attempt, events.Usage),
+    "gateway.requests.v1": (events.RequestSettled, events.Attempt, events.Usage, events.Decision),
     "accounts.directory.v1.>": (
         directory.KeyRecord,
         directory.ProjectRecord,
@@ -24,6 +24,9 @@ SHAPES: dict[str, tuple[type[msgspec.Struct], ...]] = {
     ),
     "gateway.presence.v1": (events.Presence,),
     "usage.grants.ask.v1": (grants.GrantAsk, grants.ScopeAsk, grants.GrantAnswer, grants.ScopeAnswer),
+    "usage.rates.ask.v1": (rates.RatesAsk, rates.RateAsk, rates.RatesAnswer, rates.RateAnswer),
+    "usage.explain.ask.v1": (events.ExplainAsk, events.ExplainAnswer),
+    "usage.alerts.v1.*": (events.AlertRaised,),
     "usage.quota.v1.*": (events.QuotaState,),
     "usage.watermarks.v1.*": (events.Watermark,),
     "usage.key_activity.v1": (events.KeyActivity,),

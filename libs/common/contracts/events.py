@@ -52,11 +52,37 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     price: str = ""
 
 
+class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why a request was answered as it was, for whoever asks later.
+
+    `mode`: strict | sliced | expected, empty where nothing limits the request. `tier`: what chose the tier, `cache`: why the
+    cache answered or did not. `limit`: the limit that refused it (`project.monthly_cost`), `would_refuse`: those that would have,
+    were they enforced. `estimate`: how the prompt was counted. `waited_us`: for a grant. `slices`: extensions of the hold.
+    `no_grant`: the policy that let it pass without a grant.
+    """
+
+    mode: str = ""
+    tier: str = ""
+    cache: str = ""
+    limit: str = ""
+    would_refuse: tuple[str, ...] = ()
+    estimate: str = ""
+    prompt_estimate: int = 0
+    output_estimate: int = 0
+    waited_us: int = 0
+    slices: int = 0
+    no_grant: str = ""
+
+
+NO_DECISION = Decision()
+
+
 class RequestSettled(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One request, settled: the sums over its attempts, priced once with `price_version`; usage stores, it does not re-price.
 
     status: ok | error (no answer could be had) | refused (budget) | client_closed | upstream_cut | aborted (gateway died).
-    The hold is what was reserved at admission, over all attempts; a cache hit costs 0 and keeps what it saved apart.
+    The hold is what was reserved in the end, over all attempts; a cache hit costs 0 and keeps what it saved apart.
+    `end_user_counted`: the end user has limits, so the ledger keeps an account of that end user.
     """
 
     event_id: str
@@ -98,6 +124,8 @@ class RequestSettled(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     saved_tokens: int = 0
     saved_nanousd: int = 0
     attempts: tuple[Attempt, ...] = ()
+    end_user_counted: bool = False
+    decision: Decision = NO_DECISION
 
 
 class Watermark(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,3 +167,39 @@ class KeyActivity(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     keys: tuple[tuple[str, int], ...]
+
+
+AlertKind = Literal["threshold", "forecast"]
+
+
+class AlertRaised(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Spending of a scope in a period has passed a part of its limit, or will pass it at the present pace. Said once each.
+
+    `percent`: the threshold; of a forecast, the expected spend in percent of the limit. `unit`: tokens | nanousd.
+    """
+
+    alert_id: str
+    kind: AlertKind
+    organization_id: str
+    scope: str
+    scope_id: str
+    period: str
+    unit: Literal["tokens", "nanousd"]
+    percent: int
+    limit: int
+    used: int
+    raised_at: int
+    project_id: str | None = None
+
+
+class ExplainAsk(msgspec.Struct, frozen=True, kw_only=True):
+    """A gateway asks what became of a request of a project."""
+
+    project_id: str
+    request_id: str
+
+
+class ExplainAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The event as booked; None = no such request of that project is booked (yet, or any more)."""
+
+    event: RequestSettled | None

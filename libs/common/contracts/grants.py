@@ -10,12 +10,19 @@ from typing import Literal
 import msgspec
 
 
+ScopeName = Literal["organization", "project", "key", "member", "end_user"]
+"""What a budget can belong to. The id of an end user is `<project id>/<the OpenAI field user>`, that of a member is
+`<organization id>/<member id>`."""
+
+
 class ScopeAsk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One scope and period of an asking boot.
 
     `seq` rises with every ask of this boot for this scope and period; an older one than the last seen changes nothing.
     `need_*`: by how much more than what is granted a waiting request needs, at the least; `want_*`: what would be comfortable.
     `returning`: the gateway has lowered its own grant to `granted_*` before sending this.
+    `limit_*`: the scope's limits in this period as the gateway knows them, of version `limit_version`; usage goes by the newest
+    version that anybody has told it.
     """
 
     scope: str
@@ -34,6 +41,8 @@ class ScopeAsk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     want_tokens: int = 0
     want_nanousd: int = 0
     returning: bool = False
+    limit_tokens: int | None = None
+    limit_nanousd: int | None = None
 
 
 class GrantAsk(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +77,11 @@ class ScopeAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class GrantAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """Answers in the order of the asks; `answered_at` (Unix milliseconds, the authority's clock) shows clock skew."""
+    """Answers in the order of the asks; `answered_at` (Unix milliseconds, the authority's clock) shows clock skew.
+
+    `gateways`: how many live ones the authority has heard of lately.
+    """
 
     answers: tuple[ScopeAnswer, ...]
     answered_at: int
+    gateways: int = 1

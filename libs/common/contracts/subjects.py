@@ -7,6 +7,9 @@ REQUESTS = "gateway.requests.v1"
 PRESENCE = "gateway.presence.v1"
 DIRECTORY_REPUBLISHED = "accounts.directory.v1"
 GRANTS_ASK = "usage.grants.ask.v1"
+RATES_ASK = "usage.rates.ask.v1"
+EXPLAIN_ASK = "usage.explain.ask.v1"
+ALERTS = "usage.alerts.v1"
 QUOTA_STATE = "usage.quota.v1"
 WATERMARKS = "usage.watermarks.v1"
 KEY_ACTIVITY = "usage.key_activity.v1"
@@ -64,6 +67,30 @@ SUBJECTS: tuple[Subject, ...] = (
         "grants.GrantAsk → grants.GrantAnswer",
         "none (request/reply)",
         "a gateway asks for budget, returns some, or hears where a scope stands",
+    ),
+    Subject(
+        RATES_ASK,
+        "gateway",
+        ("usage",),
+        "rates.RatesAsk → rates.RatesAnswer",
+        "none (request/reply)",
+        "a gateway asks for its share of limits per minute and of concurrency",
+    ),
+    Subject(
+        EXPLAIN_ASK,
+        "gateway",
+        ("usage",),
+        "events.ExplainAsk → events.ExplainAnswer",
+        "none (request/reply)",
+        "a client asks what became of a request",
+    ),
+    Subject(
+        f"{ALERTS}.*",
+        "usage",
+        (),
+        "events.AlertRaised",
+        "none (kept in usage's list of alerts)",
+        "spending has passed a part of a limit, or will; the last part is the organization's id",
     ),
     Subject(
         f"{QUOTA_STATE}.*",

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from common.contracts import directory, document, events, grants
+from common.contracts import directory, document, events, grants, rates
 
 EXAMPLES = Path(__file__).parent / "examples" / "v1"
 SHAPES: dict[str, type[msgspec.Struct]] = {
@@ -20,6 +20,10 @@ SHAPES: dict[str, type[msgspec.Struct]] = {
     "organization": directory.OrganizationRecord,
     "member": directory.MemberRecord,
     "manifest": directory.Manifest,
+    "alert_raised": events.AlertRaised,
+    "explain_ask": events.ExplainAsk,
+    "rates_ask": rates.RatesAsk,
+    "rates_answer": rates.RatesAnswer,
     "grant_ask": grants.GrantAsk,
     "grant_answer": grants.GrantAnswer,
 }

@@ -41,6 +41,7 @@ PERMISSIONS: dict[str, Permissions] = {
         subscribe=(
             "_INBOX.gateway.>",
             f"{subjects.DIRECTORY_REPUBLISHED}.>",
+            subjects.GRANTS_RECALL,
             f"{subjects.QUOTA_STATE}.*",
             f"{subjects.WATERMARKS}.*",
         ),
@@ -51,6 +52,7 @@ PERMISSIONS: dict[str, Permissions] = {
     ),
     "usage": Permissions(
         publish=(
+            subjects.GRANTS_RECALL,
             f"{subjects.QUOTA_STATE}.*",
             f"{subjects.WATERMARKS}.*",
             f"{subjects.ALERTS}.*",

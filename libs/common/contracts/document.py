@@ -24,6 +24,7 @@ SHAPES: dict[str, tuple[type[msgspec.Struct], ...]] = {
     ),
     "gateway.presence.v1": (events.Presence,),
     "usage.grants.ask.v1": (grants.GrantAsk, grants.ScopeAsk, grants.GrantAnswer, grants.ScopeAnswer),
+    "usage.grants.recall.v1": (grants.Recall,),
     "usage.rates.ask.v1": (rates.RatesAsk, rates.RateAsk, rates.RatesAnswer, rates.RateAnswer),
     "usage.explain.ask.v1": (events.ExplainAsk, events.ExplainAnswer),
     "usage.alerts.v1.*": (events.AlertRaised,),

@@ -56,7 +56,8 @@ class GrantAsk(msgspec.Struct, frozen=True, kw_only=True):
 class ScopeAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The committed grant of the asking boot after this ask, and where the scope stands.
 
-    status: granted | exhausted (what was needed is not there; used + held leave less) | stale_limits (usage has not seen the
+    status: granted | exhausted (what was needed is not there; used + held leave less) | recalling (it is not there now, but other
+    boots hold enough and have been asked to return what they do not need: ask again at once) | stale_limits (usage has not seen the
     asked limit version yet: ask again) | closed (this boot has been closed and gets nothing more).
     """
 
@@ -64,7 +65,7 @@ class ScopeAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     scope_id: str
     period: str
     seq: int
-    status: Literal["granted", "exhausted", "stale_limits", "closed"]
+    status: Literal["granted", "exhausted", "recalling", "stale_limits", "closed"]
     limit_version: int = 0
     granted_tokens: int | None = 0
     granted_nanousd: int | None = 0
@@ -85,3 +86,10 @@ class GrantAnswer(msgspec.Struct, frozen=True, kw_only=True):
     answers: tuple[ScopeAnswer, ...]
     answered_at: int
     gateways: int = 1
+
+
+class Recall(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody needs budget of these (scope, scope id, period): every other boot than `boot` returns what it has not reserved."""
+
+    boot: str
+    scopes: tuple[tuple[str, str, str], ...]

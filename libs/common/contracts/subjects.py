@@ -10,6 +10,7 @@ GRANTS_ASK = "usage.grants.ask.v1"
 RATES_ASK = "usage.rates.ask.v1"
 EXPLAIN_ASK = "usage.explain.ask.v1"
 ALERTS = "usage.alerts.v1"
+GRANTS_RECALL = "usage.grants.recall.v1"
 QUOTA_STATE = "usage.quota.v1"
 WATERMARKS = "usage.watermarks.v1"
 KEY_ACTIVITY = "usage.key_activity.v1"
@@ -67,6 +68,14 @@ SUBJECTS: tuple[Subject, ...] = (
         "grants.GrantAsk → grants.GrantAnswer",
         "none (request/reply)",
         "a gateway asks for budget, returns some, or hears where a scope stands",
+    ),
+    Subject(
+        GRANTS_RECALL,
+        "usage",
+        ("gateway",),
+        "grants.Recall",
+        "none (asked again while a request waits)",
+        "a budget is nearly handed out and somebody waits: gateways return what they have not reserved",
     ),
     Subject(
         RATES_ASK,

@@ -3,8 +3,9 @@
 Pure and synchronous: a decision is taken without an await, so no other request can come between its check and its reservation.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from common.contracts.directory import Enforcement
 from common.contracts.grants import ScopeAnswer
 
 
@@ -12,7 +13,8 @@ from common.contracts.grants import ScopeAnswer
 class ScopeAccount:
     """What this boot knows of one scope in one period. All amounts are cumulative since the boot began.
 
-    `limit_*` None = no limit in that unit. `granted_*` is the largest grant answered, lowered only by our own return.
+    `limit_*` None = no limit in that unit. `granted_*` is the largest grant answered, lowered only by our own return. Only with
+    `enforcement` hard does a limit refuse; otherwise the account is kept all the same, for alerts and for what would have been.
     """
 
     scope: str
@@ -21,6 +23,7 @@ class ScopeAccount:
     limit_tokens: int | None
     limit_nanousd: int | None
     limit_version: int
+    enforcement: Enforcement = "hard"
     settled_tokens: int = 0
     settled_nanousd: int = 0
     reserved_tokens: int = 0
@@ -59,6 +62,15 @@ class ScopeAccount:
             self.granted_nanousd - self.settled_nanousd - self.reserved_nanousd,
         )
 
+    def limit_name(self, unit: str) -> str:
+        """A limit as clients and metrics know it: `project.monthly_cost`."""
+        span = "monthly" if len(self.period) == len("2026-11") else "daily"
+        return f"{self.scope}.{span}_{'tokens' if unit == 'tokens' else 'cost'}"
+
+    def short_unit(self, tokens: int) -> str:
+        """The unit in which a hold that does not fit is missing something: tokens | nanousd."""
+        return "tokens" if self.shortfall(tokens, 0)[0] > 0 else "nanousd"
+
     def take_answer(self, answer: ScopeAnswer) -> None:
         """Adopt a grant; one that answers an ask older than our last return is void."""
         self.answer = answer
@@ -90,34 +102,55 @@ def _lowered(before: int | None, after: int | None) -> bool:
     return after is not None and (before is None or after < before)
 
 
-@dataclass(slots=True)
 class Hold:
-    """What one request has reserved, in every account it counts against. Settled exactly once."""
+    """What one request has reserved, in every account it counts against. It may grow until it is settled, exactly once."""
 
-    accounts: tuple[ScopeAccount, ...]
-    tokens: int = 0
-    nanousd: int = 0
-    settled: bool = field(default=False)
+    __slots__ = ("accounts", "nanousd", "settled", "tokens")
+
+    def __init__(self, accounts: tuple[ScopeAccount, ...]) -> None:
+        self.accounts = accounts
+        self.tokens = self.nanousd = 0
+        self.settled = False
 
     def try_take(self, tokens: int, nanousd: int) -> bool:
-        """Reserve in all accounts or in none."""
+        """Reserve so much more in all accounts, or nothing in any if a hard limit does not cover it."""
+        if self.blocking(tokens, nanousd) is not None:
+            return False
+        self.force(tokens, nanousd)
+        return True
+
+    def blocking(self, tokens: int, nanousd: int) -> ScopeAccount | None:
+        """The first account whose hard limit does not cover so much more."""
         for account in self.accounts:
-            if not account.fits(tokens, nanousd):
-                return False
+            # As `fits`, written out: this is asked of every account at every request.
+            if (
+                account.limit_tokens is not None
+                and account.settled_tokens + account.reserved_tokens + tokens > account.granted_tokens
+                and account.enforcement == "hard"
+            ) or (
+                account.limit_nanousd is not None
+                and account.settled_nanousd + account.reserved_nanousd + nanousd > account.granted_nanousd
+                and account.enforcement == "hard"
+            ):
+                return account
+        return None
+
+    def force(self, tokens: int, nanousd: int) -> None:
+        """Reserve so much more, covered or not: by a policy that says so."""
         for account in self.accounts:
             account.reserved_tokens += tokens
             account.reserved_nanousd += nanousd
         self.tokens += tokens
         self.nanousd += nanousd
-        return True
 
     def settle(self, tokens: int, nanousd: int) -> None:
         """Give the reservation back and book what was spent; a second call changes nothing."""
         if self.settled:
             return
         self.settled = True
+        held_tokens, held_nanousd = self.tokens, self.nanousd
         for account in self.accounts:
-            account.reserved_tokens -= self.tokens
-            account.reserved_nanousd -= self.nanousd
+            account.reserved_tokens -= held_tokens
+            account.reserved_nanousd -= held_nanousd
             account.settled_tokens += tokens
             account.settled_nanousd += nanousd

@@ -17,13 +17,13 @@ from prometheus_client import CollectorRegistry
 from common.bus import connection
 from common.client_address import parse_networks
 from common.contracts.api_keys import Peppers
-from common.contracts.directory import ProjectRecord
 from common.contracts.prices import built_in_book
 from common.health import Dependency, health_routes
 from gateway.background import RESTART_SECONDS, Background
 from gateway.domain.calendar import Calendar
 from gateway.domain.caller import Record
 from gateway.domain.directory_view import DirectoryView
+from gateway.domain.learned_usage import LearnedUsage
 from gateway.domain.refusals import Refusal
 from gateway.domain.routing import Routes
 from gateway.domain.upstream_health import Health
@@ -31,8 +31,9 @@ from gateway.inbound.chat import ChatRoute
 from gateway.inbound.confinement import Confinement
 from gateway.inbound.documented import documented_routes
 from gateway.inbound.hot_path import HotPath
-from gateway.inbound.listeners import listen_to_quota
-from gateway.inbound.plain_routes import ModelsRoute, QuotaRoute
+from gateway.inbound.listeners import listen_to_quota, listen_to_recalls
+from gateway.inbound.plain_routes import EstimateRoute, ExplainRoute, ModelsRoute, QuotaRoute
+from gateway.outbound.booked_requests import BookedRequests
 from gateway.outbound.directory_feed import DirectoryFeed
 from gateway.outbound.directory_file import DirectoryFile
 from gateway.outbound.event_publisher import EventPublisher
@@ -49,7 +50,11 @@ from gateway.server import Server, config_for, exit_cleanly_on_signals
 from gateway.settings import Settings
 from gateway.use_cases.answer_chat import AnswerChat
 from gateway.use_cases.call_upstream import CallUpstream, RetryPolicy
+from gateway.use_cases.estimate_request import EstimateRequest
+from gateway.use_cases.explain_request import ExplainRequest
+from gateway.use_cases.extend_hold import ExtendHold
 from gateway.use_cases.identify_caller import IdentifyCaller
+from gateway.use_cases.plan_request import PlanRequest
 from gateway.use_cases.relay_stream import ActiveStreams
 from gateway.use_cases.settle_request import SettleRequest
 from gateway.use_cases.show_quota import QuotaStates, ShowQuota
@@ -120,8 +125,8 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         client = Client()
         grants = Grants(client, gateway=spool.gateway, boot=spool.boot, expected=_ordinary_hold(routes))
         calendar = Calendar()
-        take_hold = TakeHold(grants, settings.grant_wait_ms / 1000)
-        changed = _on_change(view, streams, take_hold, calendar)
+        take_hold = TakeHold(grants, calendar, settings.grant_wait_ms / 1000)
+        changed = _on_change(view, streams, take_hold)
         feed = DirectoryFeed(client, view, file, gateway=spool.gateway, boot=spool.boot, changed=changed)
         feed.take_from_file()
         publisher = EventPublisher(client, spool, stall_seconds=settings.spool_stall_seconds)
@@ -131,13 +136,16 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         upstream = _upstream_client(settings)
         stack.push_async_callback(upstream.aclose)
         states = QuotaStates()
-        settle = SettleRequest(spool, meters, prices.version)
+        learned = LearnedUsage()
+        settle = SettleRequest(spool, meters, learned, prices.version)
         identify = IdentifyCaller(view, feed, Peppers.parse(settings.key_peppers.get_secret_value()))
         targets = _targets(addresses)
+        plan = PlanRequest(routes, calendar, take_hold, learned, lambda _model, _request: None, prices.dearest())
         answer = AnswerChat(
-            routes=routes,
-            calendar=calendar,
+            plan=plan,
+            take_rate=None,
             take_hold=take_hold,
+            extend_hold=ExtendHold(take_hold, spool),
             call_upstream=CallUpstream(upstream, targets, Health(), spool, _retry_policy(settings), identify.still_valid),
             settle=settle,
             spool=spool,
@@ -152,6 +160,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             max_body=settings.max_body_bytes,
             body_seconds=settings.body_seconds,
             slow_reader_seconds=settings.slow_reader_seconds,
+            address=None,
         )
         registry = CollectorRegistry()
         rest = people_app(readiness(lambda: hot.draining, view, feed, spool, client, grants, cache), registry)
@@ -161,6 +170,10 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
                 ("POST", "/chat/completions"): chat,
                 ("GET", "/models"): ModelsRoute(routes, int(time.time())),
                 ("GET", "/quota"): QuotaRoute(ShowQuota(take_hold, states, calendar)),
+                ("POST", "/estimate"): EstimateRoute(
+                    EstimateRequest(plan, grants, take_hold.wait_seconds), settings.max_body_bytes
+                ),
+                ("GET", "/requests/{request_id}/explain"): ExplainRoute(ExplainRequest(BookedRequests(client))),
             },
             identify,
             meters.refused,
@@ -211,6 +224,7 @@ async def _bus(
     background.start("directory", feed.run)
     background.start("grants", grants.run)
     background.start("shipper", publisher.run)
+    await listen_to_recalls(client, grants.recall)
     await listen_to_quota(client, states)
 
 
@@ -227,12 +241,9 @@ async def _stop_bus(
         await client.close()
 
 
-def _on_change(view: DirectoryView, streams: ActiveStreams, take_hold: TakeHold, calendar: Calendar) -> Callable[[Record], None]:
+def _on_change(view: DirectoryView, streams: ActiveStreams, take_hold: TakeHold) -> Callable[[Record], None]:
     def changed(record: Record) -> None:
-        if isinstance(record, ProjectRecord):
-            organization = view.organization(record.organization_id)
-            if organization is not None:
-                take_hold.prepare(record, calendar.day(organization.time_zone, time.time_ns() // 1_000_000))
+        take_hold.prepare(record, view.organization(record.organization_id))
         if record.status != "active" and streams.running:
             streams.cut(record)
 

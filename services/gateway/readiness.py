@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from nats.aio.client import Client
 
-from common.health import Dependency
+from common.health import Dependency, State
 from gateway.domain.directory_view import DirectoryView
 from gateway.inbound.hot_path import HotPath
 from gateway.outbound.directory_feed import DirectoryFeed
@@ -16,6 +16,7 @@ from gateway.outbound.response_cache import ResponseCache
 from gateway.outbound.upstream.client import UpstreamClient
 
 MAX_SKEW_MS = 30_000
+SKEW_ALARM_MS = 2_000
 FRESH_SECONDS = 3.0
 
 
@@ -42,13 +43,14 @@ def readiness(
             detail=f"{view.count('key')} keys{'' if view.complete else ', not known to be complete'}",
         )
         writable = spool.accepts_starts
-        skewed = abs(grants.skew_ms) > MAX_SKEW_MS
+        skew = abs(grants.skew_ms)
+        clock: State = "down" if skew > MAX_SKEW_MS else "degraded" if skew > SKEW_ALARM_MS else "up"
         answered = None if grants.answered_at is None else time.monotonic() - grants.answered_at
         return [
             Dependency("serving", "down" if is_draining() else "up", needed=True),
             directory,
             Dependency("spool", "up" if writable else "down", needed=True, detail=f"{spool.backlog} events to ship"),
-            Dependency("clock", "down" if skewed else "up", needed=True, detail=f"{grants.skew_ms} ms off"),
+            Dependency("clock", clock, needed=True, detail=f"{grants.skew_ms} ms off"),
             Dependency("bus", "up" if client.is_connected else "down", needed=False),
             Dependency("grants", "up" if answered is not None else "degraded", needed=False, age_seconds=answered),
             *([Dependency("cache", "down" if cache.is_open else "up", needed=False)] if cache else []),
@@ -81,6 +83,7 @@ def gauges(
         (f"{prefix}spool_quarantined", "Damaged records set aside at recovery: must be 0"): lambda: publisher.quarantined,
         (f"{prefix}grant_waits", "Requests that waited for a grant"): lambda: grants.waits,
         (f"{prefix}grant_asks", "Asks for grants"): lambda: grants.asks,
+        (f"{prefix}grant_recalls", "Grants returned because another gateway needed them"): lambda: grants.recalls,
         (f"{prefix}grant_failures", "Asks without an answer"): lambda: grants.failures,
         (f"{prefix}clock_skew_seconds", "The budget authority's clock minus ours"): lambda: grants.skew_ms / 1000,
         (f"{prefix}upstream_connections", "Open connections to upstreams"): lambda: upstream.stats().open,

@@ -51,6 +51,18 @@ class PriceBook(msgspec.Struct, frozen=True, kw_only=True):
         """The price of a model by its exact name, or None: then the cost is unknown, not zero."""
         return self.models.get(model)
 
+    def dearest(self) -> ModelPrice:
+        """Rates that no model of the book passes: what a model without a price is charged, where it is to be charged at all."""
+        prices = self.models.values()
+        return ModelPrice(
+            input=max(max(price.input, price.cached_input or 0) for price in prices),
+            output=max(price.output for price in prices),
+            effective_from=self.version,
+            source="the dearest of this book",
+            max_output_tokens=max(price.max_output_tokens for price in prices),
+            image_tokens=max(price.image_tokens for price in prices),
+        )
+
 
 @cache
 def built_in_book() -> PriceBook:

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from common.contracts.events import NO_USAGE, Attempt, CostStatus, Usage, UsageSource
+from common.contracts.prices import ModelPrice
 from gateway.domain.estimate import Estimate
 from gateway.domain.routing import Candidate
 
@@ -24,19 +25,26 @@ def charge(
     latency_us: int = 0,
     ttft_us: int | None = None,
     upstream_cost_nanousd: int | None = None,
+    stand_in: ModelPrice | None = None,
 ) -> Attempt:
-    """The attempt as it goes into the event: priced with the candidate's rates, or at its hold when the usage is not known."""
+    """The attempt as it goes into the event: priced with the candidate's rates, or at its hold when the usage is not known.
+
+    `stand_in`: rates for a candidate without a price, where the project wants it charged all the same; then flagged.
+    """
     source: UsageSource
     cost_status: CostStatus
     if fate == "unbilled":
         booked, source, cost, cost_status = NO_USAGE, "none", 0, "none"
     elif fate == "reported" and usage is not None:
         booked, source = usage, "provider"
-        cost, cost_status = (candidate.price.cost(usage), "exact") if candidate.price else (0, "unpriced")
+        if candidate.price is not None:
+            cost, cost_status = candidate.price.cost(usage), "exact"
+        else:
+            cost, cost_status = (stand_in.cost(usage), "estimated") if stand_in else (0, "unpriced")
     else:
         booked = Usage(prompt_tokens=estimate.prompt_tokens, completion_tokens=estimate.completion_tokens)
         source = "estimated"
-        cost, cost_status = (estimate.nanousd, "estimated") if candidate.price else (0, "unpriced")
+        cost, cost_status = (estimate.nanousd, "estimated") if candidate.price or stand_in else (0, "unpriced")
     return Attempt(
         number=number,
         upstream=candidate.upstream,

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from common.client_address import Network, parse_network
-from common.contracts.directory import KeyRecord, MemberRecord, OrganizationRecord, ProjectRecord
+from common.contracts.directory import LIMIT_NAMES, KeyRecord, Limits, MemberRecord, OrganizationRecord, ProjectRecord
 
 Record = KeyRecord | ProjectRecord | OrganizationRecord | MemberRecord
 FOR_EVER = (1 << 63) - 1
@@ -25,6 +25,8 @@ class Caller:
     networks: tuple[Network, ...] | None
     confined: bool
     """Whether scopes or networks say anything: one look tells most requests that there is nothing more to ask."""
+    counts_end_users: bool
+    """Whether end users have limits, by the project or the organization."""
 
     def is_live(self, now_ms: int) -> bool:
         """Neither revoked, suspended nor expired, at any level."""
@@ -54,7 +56,12 @@ def join(key: KeyRecord, project: ProjectRecord, organization: OrganizationRecor
     scopes = None if key.scopes is None else frozenset(key.scopes)
     networks = None if key.networks is None else tuple(_readable(key.networks))
     confined = scopes is not None or networks is not None
-    return Caller(key, project, organization, owner, closes_at, closes_at == FOR_EVER, scopes, networks, confined)
+    end_users = _has_limits(project.end_user_limits) or _has_limits(organization.end_user_limits)
+    return Caller(key, project, organization, owner, closes_at, closes_at == FOR_EVER, scopes, networks, confined, end_users)
+
+
+def _has_limits(limits: Limits) -> bool:
+    return any(getattr(limits, name) is not None for name in LIMIT_NAMES)
 
 
 def _readable(blocks: Iterable[str]) -> Iterator[Network]:

@@ -6,5 +6,7 @@ SCOPES: dict[tuple[str, str], EndpointScope] = {
     ("POST", "/chat/completions"): "chat",
     ("GET", "/models"): "models",
     ("GET", "/quota"): "quota",
+    ("POST", "/estimate"): "quota",
+    ("GET", "/requests/{request_id}/explain"): "quota",
 }
 """By method and path."""

@@ -85,6 +85,24 @@ class QuotaExceeded(Refusal):
     status, code, type = 429, "insufficient_quota", "insufficient_quota"
 
 
+class RateLimited(Refusal):
+    """More requests or tokens in a minute, or at the same time, than a limit allows."""
+
+    status, code, type = 429, "rate_limit_exceeded", "requests"
+
+
+class RequestNotFound(Refusal):
+    """No such request has been booked for this project."""
+
+    status, code, type = 404, "request_not_found", "invalid_request_error"
+
+
+class ExplanationUnavailable(Refusal):
+    """Whoever keeps the records cannot be asked."""
+
+    status, code, type = 503, "explanation_unavailable", "server_error"
+
+
 class BudgetUnavailable(Refusal):
     """The budget authority could not be asked and the granted amount is spent; the project's policy is closed."""
 

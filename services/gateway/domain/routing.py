@@ -35,6 +35,11 @@ class Route:
     bound_price: ModelPrice | None
     """Dearest of the candidates, for holds; None if any of them is unpriced."""
 
+    @property
+    def name(self) -> str:
+        """The tier, or the model of a route that is none."""
+        return self.tier or self.candidates[0].model
+
 
 @dataclass(frozen=True, slots=True)
 class Routes:
@@ -106,6 +111,7 @@ def make_route(tier: str, candidates: tuple[Candidate, ...]) -> Route:
     if bound is not None:
         bound = ModelPrice(
             input=max(max(price.input, price.cached_input or 0) for price in prices),
+            cached_input=max(price.input if price.cached_input is None else price.cached_input for price in prices),
             output=max(price.output for price in prices),
             effective_from=bound.effective_from,
             source=bound.source,
@@ -142,6 +148,18 @@ def choose(
     if narrowed is None:
         raise ModelNotFound(f"The project's tier policy leaves the tier '{route.tier}' no model of this gateway.", param="model")
     return narrowed
+
+
+def tier_signal(routes: Routes, policy: TierPolicy, model: str, *, asked_tier: str | None, characters: int) -> str:
+    """In a few words, what chose the tier or the model; for whoever asks why."""
+    if asked_tier is not None and (model == AUTO or model in TIERS):
+        return f"x-codexflow-tier: {asked_tier}"
+    if model != AUTO:
+        return "named in the request"
+    if policy.default_tier is not None:
+        return f"the project's tier: {policy.default_tier}"
+    threshold = policy.deep_from_characters or routes.deep_from_characters
+    return f"{characters} characters, deep from {threshold}"
 
 
 def _by_length(routes: Routes, policy: TierPolicy, characters: int) -> str:

@@ -1,24 +1,47 @@
 """One request on its way through the gateway: everything known of it until it is settled."""
 
+from typing import Literal, Protocol
+
 from common.contracts.events import Attempt
+from common.contracts.prices import ModelPrice
 from gateway.domain.budget import Hold
-from gateway.domain.calendar import LocalDay
 from gateway.domain.caller import Caller
 from gateway.domain.chat_request import ChatRequest, Fields
-from gateway.domain.estimate import Estimate
+from gateway.domain.estimate import Estimate, Mode
 from gateway.domain.routing import Candidate, Route
+from gateway.domain.standing import Standing
+
+
+class Permit(Protocol):
+    """What a request holds of limits per minute and of concurrency."""
+
+    @property
+    def would_refuse(self) -> tuple[str, ...]:
+        """Limits in shadow mode that would have refused it."""
+
+    async def take_tokens(self, tokens: int) -> None:
+        """Count so many tokens, waiting for a lease where needed; raises RateLimited."""
+
+    def settle(self, tokens: int) -> None:
+        """Free what it holds, correct the tokens to what they were; once."""
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Where the limits stand, in OpenAI's names."""
 
 
 class Run:
     """Mutable, owned by one request. `began` and `not_before` (when an upstream wants to be asked again) are monotonic
-    seconds, `admitted_at` Unix milliseconds; `plan` says whom to call, attempt by attempt.
+    seconds, `admitted_at` Unix milliseconds; `plan` says whom to call, attempt by attempt. `limited`: something of it has a limit that
+    refuses, so the output cap is enforced. `price`: what stands in for the price of a candidate that has none.
     """
 
     __slots__ = (
         "admitted_at",
         "attempts",
         "began",
+        "body_length",
         "cache_key",
+        "cache_reason",
         "caller",
         "candidate",
         "day",
@@ -27,13 +50,23 @@ class Run:
         "event_id",
         "fields",
         "hold",
+        "limit_source",
         "limited",
+        "mode",
+        "no_grant",
         "not_before",
+        "permit",
         "plan",
+        "price",
         "request",
         "route",
         "settled",
+        "slices",
+        "standing",
+        "tier_signal",
         "ttft_us",
+        "waited_us",
+        "would_refuse",
     )
 
     def __init__(
@@ -44,9 +77,11 @@ class Run:
         endpoint: str,
         request: ChatRequest,
         fields: Fields,
+        body_length: int,
         route: Route,
+        tier_signal: str,
         estimate: Estimate,
-        day: LocalDay,
+        standing: Standing,
         admitted_at: int,
         began: float,
     ) -> None:
@@ -55,13 +90,25 @@ class Run:
         self.endpoint = endpoint
         self.request = request
         self.fields = fields
+        self.body_length = body_length
         self.route = route
+        self.tier_signal = tier_signal
         self.estimate = estimate
-        self.day = day
+        self.standing = standing
+        self.day = standing.day
         self.admitted_at = admitted_at
         self.began = began
-        self.hold = Hold(())
-        self.limited = False
+        self.hold = Hold(standing.accounts)
+        self.limited = standing.binding
+        self.mode: Mode | Literal[""] = ""
+        self.price: ModelPrice | None = None
+        self.permit: Permit | None = None
+        self.limit_source = ""
+        self.cache_reason = ""
+        self.no_grant = ""
+        self.would_refuse: tuple[str, ...] = ()
+        self.waited_us = 0
+        self.slices = 0
         self.attempts: list[Attempt] = []
         self.plan: list[Candidate] = []
         self.not_before: dict[Candidate, float] = {}

@@ -121,3 +121,22 @@ class Relay:
         if chunk.usage.cost is not None:
             self.reported_cost = chunk.usage.cost
         return self._hide_usage and chunk.says_nothing
+
+
+class _Ending(msgspec.Struct):
+    index: int
+    delta: dict[str, str]
+    finish_reason: str
+
+
+class _LastChunk(msgspec.Struct):
+    id: str
+    model: str
+    choices: list[_Ending]
+    object: str = "chat.completion.chunk"
+
+
+def finish_event(request_id: str, model: str, choices: int) -> bytes:
+    """An event that ends all choices, as if their output cap had been reached."""
+    endings = [_Ending(index, {}, "length") for index in range(choices)]
+    return b"data: " + msgspec.json.encode(_LastChunk(f"chatcmpl-{request_id}", model, endings)) + b"\n\n"

@@ -9,6 +9,7 @@ import msgspec
 
 from gateway.domain.caller import Caller
 from gateway.domain.refusals import InvalidKey, Refusal
+from gateway.domain.run import Run
 from gateway.inbound.errors import Headers, error_body, error_event, error_headers
 from gateway.inbound.hot_path import RESPOND
 from gateway.inbound.request_body import BodyTimeout, ClientGone, Receive, Scope, Send, read_body
@@ -34,6 +35,16 @@ def constant_lines(content_type: bytes, cache: str, model: str, tier: str) -> by
     if not all(value.isprintable() for value in values.values()):
         raise ValueError("a header value holds a control character")
     return "".join(f"{name}: {value}\r\n" for name, value in values.items()).encode("latin-1")
+
+
+def limit_headers(run: Run) -> Headers:
+    """Where limits per minute stand, and what limits in shadow mode would have refused; empty for most."""
+    permit, refused = run.permit, run.would_refuse
+    if permit is None and not refused:
+        return []
+    headers = permit.headers() if permit is not None else []
+    named = (*refused, *permit.would_refuse) if permit is not None else refused
+    return [*headers, (b"x-codexflow-would-refuse", ", ".join(named).encode())] if named else headers
 
 
 class _Waiting:
@@ -71,7 +82,7 @@ class _Reader:
 
 
 class ChatRoute:
-    """The handler; `sweep` runs beside it until cancelled."""
+    """The handler; `sweep` runs beside it until cancelled. `address` tells a client's address, where limits go by it."""
 
     def __init__(
         self,
@@ -81,12 +92,14 @@ class ChatRoute:
         max_body: int,
         body_seconds: float,
         slow_reader_seconds: float,
+        address: Callable[[Scope], str] | None,
     ) -> None:
         self._answer = answer
         self._still_valid = still_valid
         self._max_body = max_body
         self._body_seconds = body_seconds
         self._slow_reader_seconds = slow_reader_seconds
+        self._address = address
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[int, _Waiting] = {}
         self._reading: set[_Reader] = set()
@@ -107,7 +120,8 @@ class ChatRoute:
             waiting.reading = False
             if not self._still_valid(caller):  # reading may have taken a while
                 raise InvalidKey("Incorrect API key provided.")
-            result = await self._answer(caller, body, tier, ENDPOINT, use_cache=use_cache)
+            address = self._address(scope) if self._address is not None else ""
+            result = await self._answer(caller, body, tier, ENDPOINT, address=address, use_cache=use_cache)
         except PassedOn as refused:
             await self._send_passed_on(refused, send)
             return
@@ -136,6 +150,9 @@ class ChatRoute:
             len(run.attempts),
             answer.cost_nanousd,
         )
+        further = limit_headers(run)
+        if further:
+            lines += b"".join(b"%b: %b\r\n" % line for line in further)
         scope[RESPOND](answer.status, lines, answer.body)
 
     async def _send_passed_on(self, refused: PassedOn, send: Send) -> None:
@@ -154,6 +171,7 @@ class ChatRoute:
             (b"x-codexflow-cache", b"bypass" if run.cache_key is None else b"miss"),
             (b"x-codexflow-model", stream.model.encode()),
             (b"x-codexflow-tier", run.route.tier.encode()),
+            *limit_headers(run),
         ]
         watcher = asyncio.create_task(_tell_when_gone(receive, stream))
         reader = _Reader()

@@ -18,13 +18,14 @@ class Confinement:
     def require(self, caller: Caller, needed: EndpointScope, scope: Scope) -> None:
         """Raises AddressNotAllowed or InsufficientPermissions, in this order."""
         if caller.networks is not None:
-            address = parse_address(self._address(scope))
+            address = parse_address(self.address(scope))
             if address is None or not is_within(address, caller.networks):
                 raise AddressNotAllowed("This API key may not be used from your network address.")
         if caller.scopes is not None and needed not in caller.scopes:
             raise InsufficientPermissions(f"This API key may not use this endpoint: it lacks the scope '{needed}'.")
 
-    def _address(self, scope: Scope) -> str:
+    def address(self, scope: Scope) -> str:
+        """On whose behalf a request is made, as text; empty when that is not known."""
         peer: str = scope["client"][0] if scope.get("client") else ""
         if not self._proxies:
             return peer

@@ -56,7 +56,7 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     405: {"model": Error, "description": "`method_not_allowed`"},
     408: {"model": Error, "description": "`request_timeout`: the body did not arrive in time"},
     413: {"model": Error, "description": "`request_too_large`"},
-    429: {"model": Error, "description": "`insufficient_quota`"},
+    429: {"model": Error, "description": "`insufficient_quota`, `rate_limit_exceeded`"},
     431: {"model": Error, "description": "`request_header_fields_too_large`"},
     502: {"model": Error, "description": "`upstream_error`"},
     503: {
@@ -88,5 +88,17 @@ def documented_routes() -> APIRouter:
     @router.get("/quota", responses=_KEY_ERRORS, summary="Where the key's budget stands")
     async def quota() -> dict[str, Any]:
         raise RouteNotFound("quota")
+
+    @router.post("/estimate", responses=_ERRORS, summary="What a chat completion would need and cost, without making it")
+    async def estimate(body: ChatCompletionRequest) -> dict[str, Any]:
+        raise RouteNotFound(body.model)
+
+    @router.get(
+        "/requests/{request_id}/explain",
+        responses=_KEY_ERRORS | {404: {"model": Error, "description": "`request_not_found`"}},
+        summary="Why a request was answered as it was",
+    )
+    async def explain(request_id: str) -> dict[str, Any]:
+        raise RouteNotFound(request_id)
 
     return router

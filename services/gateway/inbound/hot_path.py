@@ -63,7 +63,7 @@ class HotPath:
             await self._rest(scope, receive, send)
             return
         path = scope["path"]
-        handlers = self._by_path.get(path)
+        handlers = self._by_path.get(path) or self._by_path.get(_template(path))
         if handlers is None and not path.startswith(("/v1/", "/api/v1/")):
             await self._rest(scope, receive, send)
             return
@@ -113,3 +113,10 @@ class HotPath:
         headers = error_headers(refusal, body, refusal.request_id or uuid7())
         await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+
+def _template(path: str) -> str:
+    """The path under which a route with a name in its middle is known; the others as they are."""
+    before, marker, rest = path.partition("/requests/")
+    name, slash, last = rest.partition("/")
+    return f"{before}{marker}{{request_id}}/{last}" if slash and name and "/" not in last else path

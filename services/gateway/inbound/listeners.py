@@ -1,14 +1,18 @@
-"""What the bus tells the gateway besides the directory and the watermarks: quota states."""
+"""What the bus tells the gateway besides the directory and the watermarks: quota states, and recalls of grants."""
+
+from collections.abc import Callable
 
 import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from common.contracts.events import QuotaState
-from common.contracts.subjects import QUOTA_STATE
+from common.contracts.grants import Recall
+from common.contracts.subjects import GRANTS_RECALL, QUOTA_STATE
 from gateway.use_cases.show_quota import QuotaStates
 
 _decode = msgspec.json.Decoder(QuotaState).decode
+_decode_recall = msgspec.json.Decoder(Recall).decode
 
 
 async def listen_to_quota(client: Client, states: QuotaStates) -> None:
@@ -22,3 +26,16 @@ async def listen_to_quota(client: Client, states: QuotaStates) -> None:
         states.take(state)
 
     await client.subscribe(f"{QUOTA_STATE}.*", cb=heard)
+
+
+async def listen_to_recalls(client: Client, take: Callable[[Recall], None]) -> None:
+    """Subscribe; survives reconnects. One that is missed is said again as long as somebody waits."""
+
+    async def heard(message: Msg) -> None:
+        try:
+            recall = _decode_recall(message.data)
+        except msgspec.MsgspecError:
+            return
+        take(recall)
+
+    await client.subscribe(GRANTS_RECALL, cb=heard)

@@ -1,4 +1,4 @@
-"""The small `/v1` routes: models and quota."""
+"""The small `/v1` routes: models, quota, estimate, explanations."""
 
 from typing import Any
 
@@ -7,9 +7,13 @@ import msgspec
 from common.contracts.identifiers import uuid7
 from gateway.domain.caller import Caller
 from gateway.domain.routing import Routes
-from gateway.inbound.request_body import Receive, Scope, Send
+from gateway.inbound.request_body import Receive, Scope, Send, read_body
+from gateway.use_cases.estimate_request import EstimateRequest
+from gateway.use_cases.explain_request import ExplainRequest
 from gateway.use_cases.list_models import list_models
 from gateway.use_cases.show_quota import ShowQuota
+
+LONGEST_REQUEST_ID = 200
 
 
 class ModelsRoute:
@@ -37,6 +41,34 @@ class QuotaRoute:
     async def __call__(self, caller: Caller, _scope: Scope, _receive: Receive, send: Send) -> None:
         """Answer one request."""
         await _send_json(send, self._show(caller))
+
+
+class EstimateRoute:
+    """`POST /v1/estimate`: what a chat completion of this body would be, without making it."""
+
+    def __init__(self, estimate: EstimateRequest, max_body: int) -> None:
+        self._estimate = estimate
+        self._max_body = max_body
+
+    async def __call__(self, caller: Caller, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; raises Refusal."""
+        tier = next(
+            (value.decode("latin-1").strip().lower() for name, value in scope["headers"] if name == b"x-codexflow-tier"), None
+        )
+        body = await read_body(scope, receive, self._max_body)
+        await _send_json(send, await self._estimate(caller, body, tier))
+
+
+class ExplainRoute:
+    """`GET /v1/requests/{id}/explain`: why a request of the key's project was answered as it was."""
+
+    def __init__(self, explain: ExplainRequest) -> None:
+        self._explain = explain
+
+    async def __call__(self, caller: Caller, scope: Scope, _receive: Receive, send: Send) -> None:
+        """Answer one request; raises Refusal."""
+        request_id = scope["path"].split("/")[-2][:LONGEST_REQUEST_ID]
+        await _send_json(send, await self._explain(caller, request_id))
 
 
 async def _send_json(send: Send, value: Any) -> None:

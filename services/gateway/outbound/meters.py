@@ -15,6 +15,9 @@ class Meters:
     def __init__(self) -> None:
         self.requests: Counter[tuple[str, str, str]] = Counter()
         self.refusals: Counter[str] = Counter()
+        self.would_refuse: Counter[str] = Counter()
+        self.no_grant: Counter[str] = Counter()
+        self.slices = 0
         self.prompt_tokens = self.completion_tokens = self.cost_nanousd = self.latency_us = 0
 
     def settled(self, event: RequestSettled) -> None:
@@ -24,6 +27,12 @@ class Meters:
         self.completion_tokens += event.completion_tokens
         self.cost_nanousd += event.cost_nanousd
         self.latency_us += event.latency_us
+        decision = event.decision
+        self.slices += decision.slices
+        for limit in decision.would_refuse:
+            self.would_refuse[limit] += 1
+        if decision.no_grant:
+            self.no_grant[decision.no_grant] += 1
 
     def refused(self, code: str) -> None:
         """A request has been refused before or instead of an answer."""
@@ -47,6 +56,19 @@ class MetersCollector(Collector):
         for code, count in list(self._meters.refusals.items()):
             refusals.add_metric((code,), count)
         yield refusals
+        shadow = CounterMetricFamily(
+            "codexflow_gateway_would_refuse", "Requests that a limit in shadow mode would have refused", labels=("limit",)
+        )
+        for limit, count in list(self._meters.would_refuse.items()):
+            shadow.add_metric((limit,), count)
+        yield shadow
+        without = CounterMetricFamily(
+            "codexflow_gateway_without_grant", "Requests let pass by policy while no grant could be had", labels=("policy",)
+        )
+        for policy, count in list(self._meters.no_grant.items()):
+            without.add_metric((policy,), count)
+        yield without
+        yield CounterMetricFamily("codexflow_gateway_slices", "Extensions of streams' holds", value=self._meters.slices)
         tokens = CounterMetricFamily("codexflow_gateway_tokens", "Tokens charged", labels=("kind",))
         tokens.add_metric(("prompt",), self._meters.prompt_tokens)
         tokens.add_metric(("completion",), self._meters.completion_tokens)

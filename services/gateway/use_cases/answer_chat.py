@@ -8,24 +8,23 @@ from typing import Literal
 
 import msgspec
 
-from common.contracts.identifiers import uuid7
-from gateway.domain import chat_request
-from gateway.domain.budget import Hold
-from gateway.domain.calendar import Calendar
 from gateway.domain.caller import Caller
-from gateway.domain.estimate import estimate, refuse_hidden_inputs
-from gateway.domain.refusals import BadRequest, InvalidKey, ModelNotFound, Refusal, SpoolFull
+from gateway.domain.estimate import refuse_hidden_inputs
+from gateway.domain.refusals import BadRequest, InvalidKey, RateLimited, Refusal, SpoolFull
 from gateway.domain.response_cache_key import cache_key, cacheable
-from gateway.domain.routing import TIERS, Routes, allowed, choose
 from gateway.domain.run import Run
+from gateway.domain.standing import would_refuse
 from gateway.outbound.event_spool import errors as spool_errors
 from gateway.outbound.event_spool.records import Start
 from gateway.outbound.event_spool.spool import EventSpool
 from gateway.outbound.response_cache import CachedAnswer, ResponseCache
 from gateway.use_cases.call_upstream import CallUpstream, PassedOn
+from gateway.use_cases.extend_hold import ExtendHold
+from gateway.use_cases.plan_request import PlanRequest
 from gateway.use_cases.relay_stream import ActiveStreams, RelayedStream
 from gateway.use_cases.settle_request import SettleRequest
 from gateway.use_cases.take_hold import TakeHold
+from gateway.use_cases.take_rate import TakeRate
 
 log = logging.getLogger(__name__)
 
@@ -50,9 +49,10 @@ class AnswerChat:
     def __init__(
         self,
         *,
-        routes: Routes,
-        calendar: Calendar,
+        plan: PlanRequest,
+        take_rate: TakeRate | None,
         take_hold: TakeHold,
+        extend_hold: ExtendHold,
         call_upstream: CallUpstream,
         settle: SettleRequest,
         spool: EventSpool,
@@ -61,9 +61,10 @@ class AnswerChat:
         price_version: str,
         still_valid: Callable[[Caller], bool],
     ) -> None:
-        self._routes = routes
-        self._calendar = calendar
+        self._plan = plan
+        self._take_rate = take_rate
         self._take_hold = take_hold
+        self._extend_hold = extend_hold
         self._call = call_upstream
         self._settle = settle
         self._spool = spool
@@ -74,75 +75,68 @@ class AnswerChat:
         self._writes: set[asyncio.Task[None]] = set()
 
     async def __call__(
-        self, caller: Caller, body: bytes, asked_tier: str | None, endpoint: str, *, use_cache: bool = True
+        self, caller: Caller, body: bytes, asked_tier: str | None, endpoint: str, *, address: str = "", use_cache: bool = True
     ) -> WholeAnswer | RelayedStream:
-        """The answer, or a stream whose first bytes are there."""
+        """The answer, or a stream whose first bytes are there. `address` is the client's, for limits that go by it."""
         if not self._spool.accepts_starts:  # not even a cache hit: it could not be recorded
             raise _spool_full()
-        run = self._begin(caller, body, asked_tier, endpoint)
-        if use_cache and self._cache is not None and caller.project.cache.scope != "off" and cacheable(run.request):
-            answer = await self._from_cache(run, self._cache)
+        run = self._plan(caller, body, asked_tier, endpoint)
+        if self._take_rate is not None and (rates := self._take_rate.scopes(caller, run.request.user, address)):
+            run.permit = await self._take_rate.admit(rates)
+        try:
+            answer = await self._from_cache(run, use_cache=use_cache)
             if answer is not None:
                 return answer
-        try:
             await self._admit(run)
-        except SpoolFull:
+            return await (self._stream(run) if run.request.stream else self._whole(run))
+        except BaseException:
+            if run.permit is not None:
+                run.permit.settle(0)  # changes nothing where the request has been settled
             raise
-        except Refusal as refusal:
-            refusal.request_id = run.event_id
-            self._settle(run, "refused", refusal.status, error_code=refusal.code)
-            raise
-        return await (self._stream(run) if run.request.stream else self._whole(run))
-
-    def _begin(self, caller: Caller, body: bytes, asked_tier: str | None, endpoint: str) -> Run:
-        now = time.time_ns() // 1_000_000
-        began = time.perf_counter()
-        request, fields = chat_request.read(body)
-        project = caller.project
-        named = asked_tier if asked_tier is not None and request.model in TIERS else request.model
-        if not allowed(named, caller.key.models, project.models):
-            raise ModelNotFound(f"The model '{request.model}' does not exist or you do not have access to it.", param="model")
-        route = choose(
-            self._routes,
-            project.tier,
-            request.model,
-            asked_tier=asked_tier,
-            characters=request.characters(),
-        )
-        return Run(
-            event_id=uuid7(),
-            caller=caller,
-            endpoint=endpoint,
-            request=request,
-            fields=fields,
-            route=route,
-            estimate=estimate(request, len(body), route, default_cap=self._routes.default_output_cap),
-            day=self._calendar.day(caller.organization.time_zone, now),
-            admitted_at=now,
-            began=began,
-        )
 
     async def _admit(self, run: Run) -> None:
-        accounts = self._take_hold.accounts(run.caller, run.day)
-        run.hold = Hold(accounts)
-        costs_count = False
-        for account in accounts:
-            costs_count |= account.limit_nanousd is not None
-            run.limited |= account.limited
-        if run.limited:
-            refuse_hidden_inputs(run.request, run.fields)
-            if run.route.bound_price is None and costs_count:
-                raise BadRequest(
-                    f"The model '{run.request.model}' has no price, so a cost budget cannot cover it.",
-                    param="model",
-                    code="model_not_priced",
-                )
-        await self._take_hold.take(run.hold, run.estimate, run.caller)
+        """Hold budget and write the start; what is refused is settled as refused. Raises Refusal."""
+        try:
+            if run.permit is not None:
+                await run.permit.take_tokens(run.estimate.tokens)
+            await self._hold(run)
+        except Refusal as refusal:
+            refusal.request_id = run.event_id
+            if not isinstance(refusal, SpoolFull | RateLimited):  # those are counted, and too many to be recorded
+                run.limit_source = str(refusal.members.get("limit_source", ""))
+                self._settle(run, "refused", refusal.status, error_code=refusal.code)
+            raise
+
+    async def _hold(self, run: Run) -> None:
+        estimate, standing = run.estimate, run.standing
+        if standing.limited:
+            self._check_boundable(run)
+            self._take_hold.prepare_next_day(standing, run.admitted_at)
+            run.would_refuse = would_refuse(standing, estimate.tokens, estimate.nanousd)
+        if not self._take_hold.take_now(run.hold, standing.limited, estimate.tokens, estimate.nanousd):
+            began = time.perf_counter()
+            try:
+                run.no_grant = await self._take_hold.take(run.hold, standing, estimate.tokens, estimate.nanousd)
+            finally:
+                run.waited_us = int((time.perf_counter() - began) * 1e6)
         try:
             self._begin_on_record(run)
         except BaseException:
             run.hold.settle(0, 0)
             raise
+
+    @staticmethod
+    def _check_boundable(run: Run) -> None:
+        """Raises BadRequest for what no hold could cover."""
+        if run.standing.binding and run.mode == "strict":
+            refuse_hidden_inputs(run.request, run.fields)
+        unpriced = run.standing.costs_bind and run.route.bound_price is None
+        if unpriced and run.caller.project.on_unpriced == "deny":
+            raise BadRequest(
+                f"The model '{run.request.model}' has no price, so a cost budget cannot cover it.",
+                param="model",
+                code="model_not_priced",
+            )
 
     def _begin_on_record(self, run: Run) -> None:
         if not self._still_valid(run.caller):  # the hold may have been waited for
@@ -180,6 +174,8 @@ class AnswerChat:
             hold_prompt_tokens=bound.prompt_tokens,
             hold_completion_tokens=bound.completion_tokens,
             hold_nanousd=bound.nanousd,
+            end_user_counted=caller.counts_end_users and run.request.user is not None,
+            mode=run.mode,
         )
 
     async def _whole(self, run: Run) -> WholeAnswer:
@@ -202,7 +198,9 @@ class AnswerChat:
         except BaseException as problem:
             self._settle_failure(run, problem)
             raise
-        stream = RelayedStream(run, opened, self._settle, self._streams, self.remember if run.cache_key else None)
+        remember = self.remember if run.cache_key else None
+        extend = self._extend_hold if run.mode == "sliced" else None
+        stream = RelayedStream(run, opened, self._settle, self._streams, remember, extend)
         if run.caller.project.revoked_streams == "cut" and not self._still_valid(run.caller):
             # Revoked while the upstream was thinking, when there was no stream yet that could be cut.
             refusal = InvalidKey("The API key has been revoked.")
@@ -229,14 +227,25 @@ class AnswerChat:
         else:
             self._settle(run, "error", 500, error_code="internal_error")
 
-    async def _from_cache(self, run: Run, cache: ResponseCache) -> WholeAnswer | None:
-        project, key = run.caller.project, run.caller.key
+    async def _from_cache(self, run: Run, *, use_cache: bool) -> WholeAnswer | None:
+        cache, project, key = self._cache, run.caller.project, run.caller.key
+        if cache is None or project.cache.scope == "off":
+            run.cache_reason = "switched off"
+            return None
+        if not use_cache:
+            run.cache_reason = "the client's cache-control"
+            return None
+        if not cacheable(run.request):
+            run.cache_reason = "not deterministic: temperature 0 and one choice are"
+            return None
         scope_id = project.project_id if project.cache.scope == "project" else f"{project.project_id}:{key.key_id}"
         name = run.route.tier or run.request.model
         run.cache_key = cache_key(scope_id, run.endpoint, name, run.request, run.fields)
         found = await cache.get(run.cache_key)
         if found is None or all(candidate.model != found.model for candidate in run.route.candidates):
+            run.cache_reason = "not found"
             return None  # also when the model that answered then is none of the project's any more
+        run.cache_reason = "found"
         self._settle(
             run,
             "ok",

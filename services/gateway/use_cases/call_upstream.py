@@ -196,6 +196,7 @@ class CallUpstream:
             http_status=http_status,
             latency_us=int((time.perf_counter() - began) * 1e6),
             upstream_cost_nanousd=reported,
+            stand_in=run.price,
         )
         run.attempts.append(attempt)
         return attempt

@@ -6,11 +6,13 @@ from collections.abc import Callable
 
 from gateway.domain.attempts import Fate, charge
 from gateway.domain.caller import Record
+from gateway.domain.output_meter import OutputMeter
 from gateway.domain.refusals import InvalidKey, Refusal, UpstreamFailed, UpstreamTimeout
 from gateway.domain.run import Run
-from gateway.domain.sse import OversizedEvent, Relay
+from gateway.domain.sse import OversizedEvent, Relay, finish_event
 from gateway.outbound.upstream.errors import FailureKind, UpstreamError
 from gateway.use_cases.call_upstream import Opened
+from gateway.use_cases.extend_hold import ExtendHold
 from gateway.use_cases.provider_numbers import believable, nanousd_of
 from gateway.use_cases.settle_request import SettleRequest, Status
 
@@ -51,8 +53,10 @@ class RelayedStream:
 
     __slots__ = (
         "_client_gone",
+        "_extend",
         "_kept",
         "_kept_bytes",
+        "_meter",
         "_opened",
         "_pending",
         "_relay",
@@ -71,6 +75,7 @@ class RelayedStream:
         settle: SettleRequest,
         streams: ActiveStreams,
         remember: Remember | None,
+        extend: ExtendHold | None,
     ) -> None:
         options = run.request.stream_options
         self.run = run
@@ -82,6 +87,8 @@ class RelayedStream:
         self._kept: list[bytes] | None = [] if remember else None
         self._kept_bytes = 0
         self._relay = Relay(hide_usage=not (options is not None and options.include_usage))
+        self._extend = extend
+        self._meter = OutputMeter()
         self._pending = opened.first
         self._client_gone = False
         self._timer: asyncio.TimerHandle | None = None
@@ -107,6 +114,10 @@ class RelayedStream:
                 chunk = self._relay.feed(data) if data else self._relay.finish()
                 if chunk and self._kept is not None:
                     self._keep(chunk)
+                if chunk and self._extend is not None:
+                    refusal = await self._grow(self._extend, chunk)
+                    if refusal is not None:
+                        return chunk + self._end_early(refusal)
                 if not data:
                     self._end("ok")
                 if chunk or not data:
@@ -122,6 +133,19 @@ class RelayedStream:
             self._opened.answer.close()
             self._end("client_closed" if self._client_gone else "upstream_cut")
             raise
+
+    async def _grow(self, extend: ExtendHold, chunk: bytes) -> Refusal | None:
+        self._meter.feed(chunk)
+        return await extend(self.run, self._opened.number, self._meter.tokens)
+
+    def _end_early(self, refusal: Refusal) -> bytes:
+        """No further slice is to be had: the choices end properly, and an error event says why."""
+        if self.failure is None:
+            self.failure = refusal
+        self.run.limit_source = str(refusal.members.get("limit_source", ""))
+        self._opened.answer.close()
+        self._end("client_closed" if self._client_gone else "upstream_cut")
+        return finish_event(self.run.event_id, self.model, self.run.request.n or 1)
 
     def _broken(self, problem: UpstreamError) -> bytes:
         if self._client_gone:
@@ -181,6 +205,7 @@ class RelayedStream:
                 latency_us=int((time.perf_counter() - opened.began) * 1e6),
                 ttft_us=run.ttft_us,
                 upstream_cost_nanousd=None if relay.reported_cost is None else nanousd_of(relay.reported_cost),
+                stand_in=run.price,
             )
         )
         http_status = 499 if status == "client_closed" else 200 if self.failure is None else self.failure.status

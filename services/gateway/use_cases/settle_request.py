@@ -4,8 +4,9 @@ import logging
 import time
 from typing import Literal
 
-from common.contracts.events import RequestSettled
+from common.contracts.events import Decision, RequestSettled
 from gateway.domain.attempts import weakest_cost, weakest_source
+from gateway.domain.learned_usage import LearnedUsage
 from gateway.domain.run import Run
 from gateway.outbound.event_spool.errors import SpoolFull
 from gateway.outbound.event_spool.spool import EventSpool
@@ -19,9 +20,10 @@ Status = Literal["ok", "error", "refused", "client_closed", "upstream_cut", "abo
 class SettleRequest:
     """Synchronous: nothing can come between the end record and the release of the hold."""
 
-    def __init__(self, spool: EventSpool, meters: Meters, price_version: str) -> None:
+    def __init__(self, spool: EventSpool, meters: Meters, learned: LearnedUsage, price_version: str) -> None:
         self._spool = spool
         self._meters = meters
+        self._learned = learned
         self._price_version = price_version
 
     def __call__(
@@ -94,7 +96,11 @@ class SettleRequest:
             saved_tokens=saved_tokens,
             saved_nanousd=saved_nanousd,
             attempts=tuple(attempts),
+            end_user_counted=caller.counts_end_users and request.user is not None,
+            decision=_decision(run),
         )
+        if run.permit is not None:
+            run.permit.settle(prompt + completion)
         try:
             self._spool.end(event)
         except SpoolFull:
@@ -103,4 +109,27 @@ class SettleRequest:
             return event
         run.hold.settle(prompt + completion, cost)
         self._meters.settled(event)
+        if attempts and attempts[-1].usage_source == "provider":
+            name, choices = run.route.name, run.request.n or 1
+            self._learned.saw(caller.key.key_id, name, run.body_length, attempts[-1].usage, choices)
         return event
+
+
+def _decision(run: Run) -> Decision:
+    would_refuse = run.would_refuse if run.permit is None else (*run.would_refuse, *run.permit.would_refuse)
+    if not run.mode:
+        return Decision(tier=run.tier_signal, cache=run.cache_reason, would_refuse=would_refuse)
+    estimate = run.estimate
+    return Decision(
+        mode=run.mode,
+        tier=run.tier_signal,
+        cache=run.cache_reason,
+        limit=run.limit_source,
+        would_refuse=would_refuse,
+        estimate=estimate.how,
+        prompt_estimate=estimate.prompt_tokens,
+        output_estimate=estimate.completion_tokens,
+        waited_us=run.waited_us,
+        slices=run.slices,
+        no_grant=run.no_grant,
+    )

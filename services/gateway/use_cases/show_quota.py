@@ -54,8 +54,10 @@ class ShowQuota:
     def __call__(self, caller: Caller) -> dict[str, Any]:
         """JSON-ready: one object per scope that counts."""
         day = self.calendar.day(caller.organization.time_zone, time.time_ns() // 1_000_000)
-        accounts = self.take_hold.accounts(caller, day)
-        return {"object": "list", "data": [self._describe(account, caller) for account in accounts]}
+        standing = self.take_hold.standing(caller, day, None)
+        # The project's month first, whether it has a limit or not; of the others those that have one.
+        shown = [account for account in standing.accounts[1:] if account.limited]
+        return {"object": "list", "data": [self._describe(account, caller) for account in (standing.accounts[0], *shown)]}
 
     def _describe(self, account: ScopeAccount, caller: Caller) -> dict[str, Any]:
         state = self.states.find(account.scope, account.scope_id, account.period)
@@ -65,6 +67,7 @@ class ShowQuota:
             "scope": account.scope,
             "scope_id": account.scope_id,
             "period": account.period,
+            "enforcement": account.enforcement,
             "resets_at": resets_at.isoformat().replace("+00:00", "Z"),
             "limit_tokens": account.limit_tokens,
             "limit_nanousd": account.limit_nanousd,

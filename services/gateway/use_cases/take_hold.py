@@ -1,112 +1,148 @@
 """Reserve budget for a request before the upstream is called; near a limit this may wait for a grant, never for longer than stated."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from common.contracts.directory import ProjectRecord
-from common.contracts.periods import period_end
+from common.contracts.directory import Limits, OrganizationRecord, ProjectRecord
 from gateway.domain.budget import Hold, ScopeAccount
-from gateway.domain.calendar import LocalDay
-from gateway.domain.caller import Caller
-from gateway.domain.estimate import Estimate
-from gateway.domain.refusals import BudgetUnavailable, QuotaExceeded
+from gateway.domain.calendar import Calendar, LocalDay
+from gateway.domain.caller import Caller, Record
+from gateway.domain.refusals import BudgetUnavailable, Refusal
+from gateway.domain.refused_budget import exceeded
+from gateway.domain.scopes import budget_scopes, limits_of_period, scope_of_record
+from gateway.domain.standing import Standing
 from gateway.outbound.grants import Grants
 
+MOST_KEPT = 50_000
+EARLY_MS = 300_000
+"""So long before a period ends the first grants of the next one are asked for."""
 
-@dataclass(frozen=True, slots=True)
+GRACE_PERCENT = 1
+"""Of a limit, shared by the gateways: what the policy `grace` lets pass while nobody can be asked."""
+
+
+@dataclass(slots=True)
 class TakeHold:
     """`wait_seconds` bounds the wait for a grant."""
 
     grants: Grants
+    calendar: Calendar
     wait_seconds: float
+    _kept: dict[str, Standing] = field(default_factory=dict)
+    _next_day: dict[str, str] = field(default_factory=dict)
 
-    def accounts(self, caller: Caller, day: LocalDay) -> tuple[ScopeAccount, ...]:
-        """The accounts that a request of this caller counts against, limited or not."""
-        return self._accounts(caller.project, day)
+    def standing(self, caller: Caller, day: LocalDay, end_user: str | None) -> Standing:
+        """The accounts of a request. Callers are made anew whenever a record of theirs changes: the same one has the same accounts."""
+        found = self._kept.get(caller.key.key_id)
+        if found is None or found.caller is not caller or found.day is not day:
+            found = self._stand(caller, day, None)
+            if len(self._kept) >= MOST_KEPT:
+                self._kept.clear()
+            self._kept[caller.key.key_id] = found
+        if end_user is not None and caller.counts_end_users:
+            return self._stand(caller, day, end_user)
+        return found
 
-    def prepare(self, project: ProjectRecord, day: LocalDay) -> None:
-        """A project is new or has changed: give back what lowered limits no longer cover, ask for a first cushion."""
-        limits = project.limits
-        self.grants.limits_changed(
-            "project", project.project_id, limits.monthly_tokens, limits.monthly_cost_nanousd, limits.version
+    def _stand(self, caller: Caller, day: LocalDay, end_user: str | None) -> Standing:
+        accounts = tuple(
+            self._account(scope.name, scope.scope_id, period, scope.limits, scope.enforcement)
+            for scope in budget_scopes(caller, end_user)
+            for period in (day.month, day.day)
         )
-        limited = limits.monthly_tokens is not None or limits.monthly_cost_nanousd is not None
-        if limited and project.status == "active" and not self.grants.is_crowded:
-            for account in self._accounts(project, day):
-                self.grants.expect(account)
+        limited = tuple(account for account in accounts if account.limited)
+        binding = [account for account in limited if account.enforcement == "hard"]
+        costs_bind = any(account.limit_nanousd is not None for account in binding)
+        return Standing(caller, day, accounts, limited, bool(binding), costs_bind)
 
-    def _accounts(self, project: ProjectRecord, day: LocalDay) -> tuple[ScopeAccount, ...]:
-        limits = project.limits
-        return (
-            self.grants.account(
-                "project",
-                project.project_id,
-                day.month,
-                limits.monthly_tokens,
-                limits.monthly_cost_nanousd,
-                limits.version,
-            ),
-        )
+    def _account(self, scope: str, scope_id: str, period: str, limits: Limits, enforcement: str) -> ScopeAccount:
+        tokens, nanousd = limits_of_period(limits, period)
+        return self.grants.account(scope, scope_id, period, tokens, nanousd, limits.version, enforcement)  # type: ignore[arg-type] # as in the record
 
-    def take_now(self, hold: Hold, estimate: Estimate) -> bool:
+    def prepare_next_day(self, standing: Standing, now_ms: int) -> None:
+        """Minutes before a period ends, ask for the first cushions of the next one; once per key and day."""
+        ends_at = standing.day.ends_at
+        if ends_at - now_ms > EARLY_MS or not standing.limited:
+            return
+        caller = standing.caller
+        if self._next_day.get(caller.key.key_id) == standing.day.day:
+            return
+        if len(self._next_day) >= MOST_KEPT:
+            self._next_day.clear()
+        self._next_day[caller.key.key_id] = standing.day.day
+        following = Calendar().day(caller.organization.time_zone, ends_at)
+        for account in self._stand(caller, following, None).limited:
+            self.grants.expect(account)
+
+    def prepare(self, record: Record, organization: OrganizationRecord | None) -> None:
+        """A record is new or has changed: give back what lowered limits no longer cover, ask for a first cushion."""
+        scope = scope_of_record(record)
+        for account in self.grants.find(scope.name, scope.scope_id):
+            tokens, nanousd = limits_of_period(scope.limits, account.period)
+            self.grants.change_limits(account, tokens, nanousd, scope.limits.version)
+        if not isinstance(record, ProjectRecord | OrganizationRecord) or organization is None:
+            return
+        if record.status == "active" and not self.grants.is_crowded:
+            day = self.calendar.day(organization.time_zone, time.time_ns() // 1_000_000)
+            for period in (day.month, day.day):
+                if limits_of_period(scope.limits, period) != (None, None):
+                    self.grants.expect(self._account(scope.name, scope.scope_id, period, scope.limits, scope.enforcement))
+
+    def take_now(self, hold: Hold, limited: tuple[ScopeAccount, ...], tokens: int, nanousd: int) -> bool:
         """Take it if the grants at hand cover it; one synchronous step."""
-        if not hold.try_take(estimate.tokens, estimate.nanousd):
+        if not hold.try_take(tokens, nanousd):
             return False
-        for account in hold.accounts:
-            self.grants.touched(account, estimate.tokens, estimate.nanousd)
+        for account in limited:
+            self.grants.touched(account, tokens, nanousd)
         return True
 
-    async def take(self, hold: Hold, estimate: Estimate, caller: Caller) -> None:
-        """Take it, waiting for a grant where needed. Raises QuotaExceeded or BudgetUnavailable."""
-        if self.take_now(hold, estimate):
-            return
+    async def take(self, hold: Hold, standing: Standing, tokens: int, nanousd: int) -> str:
+        """Take it, waiting for a grant where needed; the name of the policy that let it pass without one, or "".
+
+        Raises QuotaExceeded or BudgetUnavailable.
+        """
+        if self.take_now(hold, standing.limited, tokens, nanousd):
+            return ""
         deadline = time.monotonic() + self.wait_seconds
-        while True:
-            blocking = next(account for account in hold.accounts if not account.fits(estimate.tokens, estimate.nanousd))
-            if self.grants.is_exhausted(blocking, estimate.tokens, estimate.nanousd):
-                raise _exceeded(blocking, estimate, caller)
+        while (blocking := hold.blocking(tokens, nanousd)) is not None:
+            if self.grants.is_exhausted(blocking, tokens, nanousd):
+                raise exceeded(blocking, tokens, nanousd, standing.caller.organization.time_zone, time.time())
             left = deadline - time.monotonic()
-            if left <= 0:
-                raise self._undecided(blocking, estimate, caller)
-            await self.grants.wait(blocking, estimate.tokens, estimate.nanousd, left)
-            if self.take_now(hold, estimate):
-                return
+            if left <= 0 or self.grants.is_silent:
+                return self._undecided(hold, blocking, standing, tokens, nanousd)
+            await self.grants.wait(blocking, tokens, nanousd, left)
+        self.take_now(hold, standing.limited, tokens, nanousd)
+        return ""
 
-    def _undecided(self, account: ScopeAccount, estimate: Estimate, caller: Caller) -> Exception:
-        """No answer in time: the last one counts if it is an exhausted one, otherwise nobody knows."""
+    def _undecided(self, hold: Hold, account: ScopeAccount, standing: Standing, tokens: int, nanousd: int) -> str:
+        """No answer in time: the last one counts if it says that nothing is left, otherwise the project's policy."""
         answer = account.answer
-        if answer is not None and answer.status == "exhausted":
-            return _exceeded(account, estimate, caller)
-        return BudgetUnavailable(
-            "The budget cannot be checked at the moment and what was granted in advance is spent.",
-            retry_after=1,
-            scope=account.scope,
-            scope_id=account.scope_id,
-        )
+        if answer is not None and answer.status in ("exhausted", "recalling") and not self.grants.is_silent:
+            raise exceeded(account, tokens, nanousd, standing.caller.organization.time_zone, time.time())
+        policy = standing.caller.project.on_no_grant
+        if policy == "open" or (policy == "grace" and self._within_grace(standing, tokens, nanousd)):
+            hold.force(tokens, nanousd)
+            for limited in standing.limited:
+                self.grants.touched(limited, tokens, nanousd)
+            return policy
+        raise _unavailable(account)
+
+    def _within_grace(self, standing: Standing, tokens: int, nanousd: int) -> bool:
+        """Whether every account stays within its grant and this gateway's share of one percent of its limit."""
+        share = 100 * max(1, self.grants.gateways)
+        for account in standing.limited:
+            short_tokens, short_nanousd = account.shortfall(tokens, nanousd)
+            if short_tokens * share > GRACE_PERCENT * (account.limit_tokens or 0) or short_nanousd * share > GRACE_PERCENT * (
+                account.limit_nanousd or 0
+            ):
+                return False
+        return True
 
 
-def _exceeded(account: ScopeAccount, estimate: Estimate, caller: Caller) -> QuotaExceeded:
-    """The refusal that a client can act on: which limit, how much of it is used and held, when it begins anew."""
-    answer = account.answer
-    tokens_short = account.shortfall(estimate.tokens, 0)[0] > 0
-    unit = "tokens" if tokens_short else "nanousd"
-    limit = account.limit_tokens if tokens_short else account.limit_nanousd
-    used = held = 0
-    if answer is not None:
-        used, held = (answer.used_tokens, answer.held_tokens) if tokens_short else (answer.used_nanousd, answer.held_nanousd)
-    resets_at = period_end(account.period, caller.organization.time_zone)
-    return QuotaExceeded(
-        f"This request may need {estimate.tokens if tokens_short else estimate.nanousd} {unit}, more than the monthly budget "
-        f"of the {account.scope} has left.",
-        retry_after=max(1, min(int(resets_at.timestamp() - time.time()), 3600)),
-        limit_source=f"{account.scope}.monthly_{'tokens' if tokens_short else 'cost'}",
+def _unavailable(account: ScopeAccount) -> Refusal:
+    return BudgetUnavailable(
+        "The budget cannot be checked at the moment and what was granted in advance is spent.",
+        retry_after=1,
+        limit_source=account.limit_name("tokens" if account.limit_tokens is not None else "nanousd"),
         scope=account.scope,
         scope_id=account.scope_id,
-        period=account.period,
-        unit=unit,
-        limit=limit,
-        used=used,
-        held=held,
-        needed=estimate.tokens if tokens_short else estimate.nanousd,
-        resets_at=resets_at.isoformat().replace("+00:00", "Z"),
     )

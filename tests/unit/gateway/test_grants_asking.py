@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from nats.aio.client import Client
 
-from common.contracts.directory import Limits, ProjectRecord
+from common.contracts.directory import Limits, OrganizationRecord, ProjectRecord
 from common.contracts.events import QuotaState
 from gateway.domain.budget import Hold
 from gateway.domain.calendar import Calendar
@@ -30,7 +30,7 @@ async def test_silence_is_no_reason_to_ask_for_more() -> None:
         grants.touched(account, 1_000, 1_000)
         await asyncio.sleep(0.005)
     assert grants.failures
-    assert grants._shape_ask(("project", "p", "2026-11")).want_tokens <= 16_000
+    assert grants._paces["project", "p", "2026-11"].shape((), time.monotonic()).want_tokens <= 16_000
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
 
@@ -52,7 +52,8 @@ def make_project(tokens: int | None) -> ProjectRecord:
 async def test_only_projects_with_limits_are_prepared(tokens: int | None, accounts: int) -> None:
     """A directory full of projects without limits costs the gateway nothing until they are used."""
     grants = make_grants()
-    TakeHold(grants, 0.05).prepare(make_project(tokens), Calendar().day("UTC", time.time_ns() // 1_000_000))
+    organization = OrganizationRecord(organization_id="o", version=1, status="active")
+    TakeHold(grants, Calendar(), 0.05).prepare(make_project(tokens), organization)
     assert len(grants.accounts) == accounts
 
 
@@ -62,15 +63,15 @@ async def test_the_ticks_look_only_at_limited_accounts_in_use() -> None:
     idle, used, unlimited = (
         grants.account("project", name, "2026-11", limit, None, 1) for name, limit in (("a", 9), ("b", 9), ("c", None))
     )
-    for account in (used, unlimited):
-        grants.touched(account, 1, 1)
+    grants.touched(used, 1, 1)
+    assert not unlimited.seq
     assert grants._active == {("project", "b", "2026-11")}
 
     pace = grants._paces["project", "b", "2026-11"]
     pace.rate_tokens = 5.0
     pace.boost = 8
     now = time.monotonic() + 61
-    grants._tick(("project", "b", "2026-11"), used, now)
+    grants._tick(("project", "b", "2026-11"), now)
     assert not grants._active
     assert (pace.rate_tokens, pace.boost, idle.seq) == (0.0, 1, 0)
     grants.touched(used, 1, 1)
@@ -83,7 +84,7 @@ async def test_what_was_settled_before_is_no_rate_of_now() -> None:
     account = grants.account(*NOVEMBER, LIMIT, None, 1)
     account.granted_tokens = account.settled_tokens = 10_000_000
     grants.touched(account, 1_000, 1_000)
-    grants._tick(NOVEMBER, account, time.monotonic())
+    grants._tick(NOVEMBER, time.monotonic())
     assert grants._paces[NOVEMBER].rate_tokens == 0
 
 
@@ -99,8 +100,9 @@ async def test_ended_periods_are_forgotten_unless_in_use() -> None:
     assert len(grants.accounts) == 3
     grants.drop_ended(LATER)
     assert set(grants.accounts) == {("project", "b", "2026-11"), ("project", "a", "2026-12")}
-    grants.limits_changed("project", "a", 5, None, 2)
-    grants.limits_changed("project", "b", 5, None, 2)
+    for name in ("a", "b"):
+        for account in grants.find("project", name):
+            grants.change_limits(account, 5, None, 2)
 
 
 def test_quota_states_of_ended_periods_are_forgotten() -> None:

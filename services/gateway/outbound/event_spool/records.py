@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import msgspec
 
-from common.contracts.events import NO_USAGE, Attempt, RequestSettled, Usage
+from common.contracts.events import NO_USAGE, Attempt, Decision, RequestSettled, Usage
 
 LONGEST_TEXT = 512
 OUTCOME_UNKNOWN = "unknown"
@@ -36,12 +36,16 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     end_user: str | None = None
     request_id: str = ""
     """Empty: the event's id."""
+    end_user_counted: bool = False
+    mode: str = ""
+    """Of the budget; empty where nothing limits the request."""
 
 
 class AttemptHold(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Written before attempt `number` is made: its hold, and what became of the one before.
 
-    `previous_unbilled`: that one certainly charged nothing; otherwise it keeps its own hold.
+    `previous_unbilled`: that one certainly charged nothing; otherwise it keeps its own hold. A later record of the same number says
+    that the hold of that attempt has grown to this.
     """
 
     event_id: str
@@ -104,27 +108,34 @@ def aborted(start: Start, further: Sequence[AttemptHold], *, gateway: str, boot:
         hold_tokens=prompt + completion,
         hold_nanousd=cost,
         attempts=attempts,
+        end_user_counted=start.end_user_counted,
+        decision=Decision(
+            mode=start.mode,
+            prompt_estimate=start.hold_prompt_tokens if start.mode else 0,
+            output_estimate=start.hold_completion_tokens if start.mode else 0,
+        ),
     )
 
 
 def _attempts(start: Start, further: Sequence[AttemptHold]) -> tuple[Attempt, ...]:
-    holds: list[Start | AttemptHold] = [start, *further]
-    numbers = [1, *(hold.number for hold in further)]
-    outcomes = [*(hold.previous_outcome or OUTCOME_UNKNOWN for hold in further), OUTCOME_UNKNOWN]
-    unbilled = [*(hold.previous_unbilled for hold in further), False]
-    return tuple(
-        _attempt(number, hold, outcome, unbilled=free)
-        for number, hold, outcome, free in zip(numbers, holds, outcomes, unbilled, strict=True)
-    )
+    holds: dict[int, Start | AttemptHold] = {1: start}
+    ended: dict[int, AttemptHold] = {}
+    for hold in further:
+        if hold.number not in holds:
+            ended[max(holds)] = hold
+        holds[hold.number] = hold
+    return tuple(_attempt(number, holds[number], ended.get(number)) for number in sorted(holds))
 
 
-def _attempt(number: int, hold: Start | AttemptHold, outcome: str, *, unbilled: bool) -> Attempt:
+def _attempt(number: int, hold: Start | AttemptHold, following: AttemptHold | None) -> Attempt:
+    """`following`: the first record of the next attempt, which tells how this one ended."""
+    unbilled = following is not None and following.previous_unbilled
     usage = Usage(prompt_tokens=hold.hold_prompt_tokens, completion_tokens=hold.hold_completion_tokens)
     return Attempt(
         number=number,
         upstream=hold.upstream,
         model=hold.model,
-        outcome=outcome,
+        outcome=(following.previous_outcome if following else "") or OUTCOME_UNKNOWN,
         usage=NO_USAGE if unbilled else usage,
         usage_source="none" if unbilled else "estimated",
         cost_nanousd=0 if unbilled else hold.hold_nanousd,

@@ -1,0 +1,34 @@
+"""The refusal that a client can act on: which limit, how much of it is used and held, when it begins anew."""
+
+from common.contracts.periods import period_end
+from gateway.domain.budget import ScopeAccount
+from gateway.domain.refusals import QuotaExceeded
+
+LONGEST_RETRY_AFTER = 3600
+
+
+def exceeded(account: ScopeAccount, tokens: int, nanousd: int, time_zone: str, now: float) -> QuotaExceeded:
+    """`now` in Unix seconds."""
+    unit = account.short_unit(tokens)
+    in_tokens = unit == "tokens"
+    answer = account.answer
+    used = held = 0
+    if answer is not None:
+        used, held = (answer.used_tokens, answer.held_tokens) if in_tokens else (answer.used_nanousd, answer.held_nanousd)
+    needed = tokens if in_tokens else nanousd
+    resets_at = period_end(account.period, time_zone)
+    span = "monthly" if len(account.period) == len("2026-11") else "daily"
+    return QuotaExceeded(
+        f"This request may need {needed} {unit}, more than the {span} budget of the {account.scope.replace('_', ' ')} has left.",
+        retry_after=max(1, min(int(resets_at.timestamp() - now), LONGEST_RETRY_AFTER)),
+        limit_source=account.limit_name(unit),
+        scope=account.scope,
+        scope_id=account.scope_id,
+        period=account.period,
+        unit=unit,
+        limit=account.limit_tokens if in_tokens else account.limit_nanousd,
+        used=used,
+        held=held,
+        needed=needed,
+        resets_at=resets_at.isoformat().replace("+00:00", "Z"),
+    )

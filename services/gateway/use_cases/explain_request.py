@@ -1,0 +1,83 @@
+"""Say of a request that is over why it was answered as it was, from what usage has booked."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from common.contracts.events import RequestSettled
+from gateway.domain.caller import Caller
+from gateway.domain.refusals import ExplanationUnavailable, RequestNotFound
+from gateway.outbound.booked_requests import BookedRequests, Unreachable
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainRequest:
+    """Not hot: asks usage over the bus."""
+
+    booked: BookedRequests
+
+    async def __call__(self, caller: Caller, request_id: str) -> dict[str, Any]:
+        """JSON-ready. Raises RequestNotFound for what is not booked, or another project's, ExplanationUnavailable without usage."""
+        try:
+            event = await self.booked.find(caller.project.project_id, request_id)
+        except Unreachable:
+            raise ExplanationUnavailable("What became of requests cannot be asked at the moment.", retry_after=1) from None
+        if event is None:
+            raise RequestNotFound(
+                "No such request of this project has been booked. It takes a moment after its end.", retry_after=1
+            )
+        return explanation(event)
+
+
+def explanation(event: RequestSettled) -> dict[str, Any]:
+    """What a client may know of its own request."""
+    decision = event.decision
+    return {
+        "object": "explanation",
+        "request_id": event.request_id,
+        "status": event.status,
+        "http_status": event.http_status,
+        "error_code": event.error_code,
+        "admitted_at": event.admitted_at,
+        "periods": [event.period_day, event.period_month],
+        "verdict": _verdict(event),
+        "refused_by": decision.limit or None,
+        "would_refuse": list(decision.would_refuse),
+        "tier": event.tier or None,
+        "tier_signal": decision.tier,
+        "model": event.model,
+        "cache": event.cache,
+        "cache_reason": decision.cache,
+        "budget": {
+            "mode": decision.mode or None,
+            "counted_by": decision.estimate or None,
+            "prompt_estimate": decision.prompt_estimate,
+            "output_estimate": decision.output_estimate,
+            "held_tokens": event.hold_tokens,
+            "held_nanousd": event.hold_nanousd,
+            "slices": decision.slices,
+            "waited_us": decision.waited_us,
+            "without_grant": decision.no_grant or None,
+        },
+        "charged": {
+            "prompt_tokens": event.prompt_tokens,
+            "completion_tokens": event.completion_tokens,
+            "cost_nanousd": event.cost_nanousd,
+            "usage_source": event.usage_source,
+            "cost_status": event.cost_status,
+            "saved_tokens": event.saved_tokens,
+            "saved_nanousd": event.saved_nanousd,
+        },
+        "attempts": [msgspec.to_builtins(attempt) for attempt in event.attempts],
+    }
+
+
+def _verdict(event: RequestSettled) -> str:
+    if event.status == "refused":
+        return "refused"
+    if not event.decision.mode:
+        return "admitted: nothing limits it"
+    if event.decision.no_grant:
+        return f"admitted without a grant: policy {event.decision.no_grant}"
+    return "admitted: the budget covered it"

@@ -1,6 +1,6 @@
 """Limits on the command line: `monthly-cost=25 daily-tokens=none`; money in USD."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -26,6 +26,10 @@ def complete_limit(incomplete: str) -> list[str]:
 
 
 LimitOption = Annotated[list[str] | None, typer.Option("--limit", metavar="NAME=VALUE", help=HELP, autocompletion=complete_limit)]
+EnforcementOption = Annotated[
+    Literal["hard", "soft", "shadow"] | None,
+    typer.Option("--enforcement", help="What a reached limit does: refuse, alert only, or only say what it would have refused"),
+]
 AlertOption = Annotated[
     list[int] | None, typer.Option("--alert-at", metavar="PERCENT", help="Say so at this share of a limit; may be repeated")
 ]

@@ -22,8 +22,10 @@ from usage.outbound.database import PERMANENT, TRANSIENT, Database
 from usage.outbound.directory_feed import DirectoryFeed
 from usage.outbound.key_set import KeySet
 from usage.outbound.present_roles import PresentRoles
+from usage.outbound.recalls import Recalls
 from usage.settings import Settings
 from usage.use_cases.answer_grants import AnswerGrants
+from usage.use_cases.explain_request import ExplainRequest
 from usage.use_cases.identify_caller import identify_caller
 from usage.use_cases.keep_partitions import Partitions
 from usage.use_cases.project_directory import ProjectDirectory
@@ -63,9 +65,9 @@ class Service:
         )
         self.requests = RequestListener(lambda: self.bus.jetstream, record)
         self.watermarks = PublishWatermarks(self.database, self.bus, self._present_boots)
-        answer = AnswerGrants(self.database, self.directory, lambda: len(self._present_boots()))
+        answer = AnswerGrants(self.database, self.directory, lambda: len(self._present_boots()), Recalls(self.bus).say)
         broker = build_broker(url=settings.nats_url, password=password)
-        self.listeners = Listeners(broker, answer, (*TRANSIENT, *PERMANENT), self.present)
+        self.listeners = Listeners(broker, answer, ExplainRequest(self.database), (*TRANSIENT, *PERMANENT), self.present)
         self.watchdog = Watchdog(
             self.database, self.bus, settings.nats_url, lambda: self.listeners.connected, self.requests.heartbeat
         )

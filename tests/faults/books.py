@@ -1,6 +1,6 @@
 """What usage has on its books, read by SQL as superuser and never through usage itself."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
@@ -10,7 +10,8 @@ Row = dict[str, Any]
 
 REQUESTS = """
 SELECT event_id::text, period_day, period_month, request_id, project_id, boot, boot_number, status, usage_source, prompt_tokens,
-    completion_tokens, cost_nanousd, hold_tokens, hold_nanousd, cost_verified, cache, attempts
+    completion_tokens, cost_nanousd, hold_tokens, hold_nanousd, cost_verified, cache, attempts,
+    coalesce(decision->>'mode', '') AS mode
 FROM usage.requests
 """
 
@@ -39,7 +40,7 @@ SELECT (SELECT coalesce(sum(observations), 0) FROM usage.durations WHERE metric 
 LEDGER = """
 SELECT project_id, period, coalesce(l.spent_tokens, 0) AS spent_tokens, coalesce(l.spent_nanousd, 0) AS spent_nanousd,
     coalesce(r.tokens, 0)::bigint AS row_tokens, coalesce(r.nanousd, 0)::bigint AS row_nanousd
-FROM (SELECT scope_id AS project_id, period, spent_tokens, spent_nanousd FROM usage.ledger WHERE scope = 'project') l
+FROM (SELECT scope_id AS project_id, period, spent_tokens, spent_nanousd FROM usage.ledger WHERE scope = 'project' AND length(period) = 7) l
 FULL JOIN (
     SELECT project_id, period_month AS period, sum(prompt_tokens + completion_tokens) AS tokens, sum(cost_nanousd) AS nanousd
     FROM usage.requests GROUP BY 1, 2
@@ -49,11 +50,37 @@ FULL JOIN (
 BOOT_SPEND = """
 SELECT project_id, period, boot, coalesce(s.tokens, 0) AS spent_tokens, coalesce(s.nanousd, 0) AS spent_nanousd,
     coalesce(r.tokens, 0)::bigint AS row_tokens, coalesce(r.nanousd, 0)::bigint AS row_nanousd
-FROM (SELECT scope_id AS project_id, period, boot, tokens, nanousd FROM usage.boot_spend WHERE scope = 'project') s
+FROM (SELECT scope_id AS project_id, period, boot, tokens, nanousd FROM usage.boot_spend WHERE scope = 'project' AND length(period) = 7) s
 FULL JOIN (
     SELECT project_id, period_month AS period, boot, sum(prompt_tokens + completion_tokens) AS tokens, sum(cost_nanousd) AS nanousd
     FROM usage.requests GROUP BY 1, 2, 3
 ) r USING (project_id, period, boot)
+"""
+
+# Where the books of any scope and period, end users' where they have limits, are not the sums of the requests; must be empty.
+SCOPE_DIFFERENCES = """
+WITH counted AS (
+    SELECT s.scope, s.scope_id, p.period, r.boot, sum(r.prompt_tokens + r.completion_tokens)::bigint AS tokens,
+        sum(r.cost_nanousd)::bigint AS nanousd
+    FROM usage.requests r,
+    LATERAL (VALUES
+        ('organization', r.organization_id), ('project', r.project_id), ('key', r.key_id),
+        ('member', r.organization_id || '/' || r.owner_id),
+        ('end_user', CASE WHEN r.end_user_counted THEN r.project_id || '/' || r.end_user END)
+    ) AS s(scope, scope_id),
+    LATERAL (VALUES (r.period_month), (r.period_day::text)) AS p(period)
+    WHERE s.scope_id IS NOT NULL
+    GROUP BY 1, 2, 3, 4
+)
+SELECT 'ledger' AS book, scope, scope_id, period, l.spent_tokens, l.spent_nanousd, c.tokens, c.nanousd
+FROM usage.ledger l
+FULL JOIN (SELECT scope, scope_id, period, sum(tokens) AS tokens, sum(nanousd) AS nanousd FROM counted GROUP BY 1, 2, 3) c
+    USING (scope, scope_id, period)
+WHERE (coalesce(l.spent_tokens, 0), coalesce(l.spent_nanousd, 0)) <> (coalesce(c.tokens, 0), coalesce(c.nanousd, 0))
+UNION ALL
+SELECT 'boot_spend ' || boot, scope, scope_id, period, b.tokens, b.nanousd, c.tokens, c.nanousd
+FROM usage.boot_spend b FULL JOIN counted c USING (scope, scope_id, period, boot)
+WHERE (coalesce(b.tokens, 0), coalesce(b.nanousd, 0)) <> (coalesce(c.tokens, 0), coalesce(c.nanousd, 0))
 """
 
 # What a boot was granted, or has spent if that is more; of a closed boot nothing but what it has spent.
@@ -67,7 +94,7 @@ FROM usage.grants g
 FULL JOIN usage.boot_spend s USING (scope, scope_id, period, boot)
 LEFT JOIN usage.boots b USING (boot)
 JOIN usage.projects p ON p.project_id = scope_id
-WHERE scope = 'project'
+WHERE scope = 'project' AND length(period) = 7
 GROUP BY 1, 2, 3, 4
 """
 
@@ -93,15 +120,15 @@ class Books:
     boot_spend: list[Row]
     obligations: list[Row]
     boots: list[Row]
+    scope_differences: list[Row] = field(default_factory=list)
 
 
 def read_books(conninfo: str) -> Books:
     """One snapshot; raises psycopg.OperationalError when the database is away."""
     with psycopg.connect(conninfo, row_factory=dict_row) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        rows = [
-            connection.execute(sql).fetchall() for sql in (REQUESTS, DAILY, DURATIONS, LEDGER, BOOT_SPEND, OBLIGATIONS, BOOTS)
-        ]
+        queries = (REQUESTS, DAILY, DURATIONS, LEDGER, BOOT_SPEND, OBLIGATIONS, BOOTS, SCOPE_DIFFERENCES)
+        rows = [connection.execute(sql).fetchall() for sql in queries]
     return Books(rows[0], rows[1], rows[2][0], *rows[3:])
 
 

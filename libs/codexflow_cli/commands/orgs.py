@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from codexflow_cli.invocation import invocation
-from codexflow_cli.limits import AlertOption, LimitOption, parse_limits
+from codexflow_cli.limits import AlertOption, EnforcementOption, LimitOption, parse_limits
 from codexflow_cli.options import DEFAULT_PAGE, Cursor, IfVersion, Json, NewName, PageSize, Slug, Yes, changes, confirm, given
 from codexflow_cli.rendering import show_list, show_record
 
@@ -35,6 +35,7 @@ def create(
     max_staleness_seconds: Staleness = None,
     limits: LimitOption = None,
     alert_percents: AlertOption = None,
+    enforcement: EnforcementOption = None,
     as_json: Json = False,
 ) -> None:
     """A new one; you become its owner."""
@@ -45,6 +46,7 @@ def create(
         max_staleness_seconds=max_staleness_seconds,
         limits=parse_limits(limits),
         alert_percents=alert_percents,
+        enforcement=enforcement,
     )
     show_record(invocation(context).client.create("/organizations", body), as_json=as_json)
 
@@ -65,12 +67,18 @@ def update(
     time_zone: TimeZone = None,
     max_staleness_seconds: Staleness = None,
     alert_percents: AlertOption = None,
+    enforcement: EnforcementOption = None,
     if_version: IfVersion = None,
     as_json: Json = False,
 ) -> None:
     """Change what is given; the rest stays."""
     body = changes(
-        name=name, slug=slug, time_zone=time_zone, max_staleness_seconds=max_staleness_seconds, alert_percents=alert_percents
+        name=name,
+        slug=slug,
+        time_zone=time_zone,
+        max_staleness_seconds=max_staleness_seconds,
+        alert_percents=alert_percents,
+        enforcement=enforcement,
     )
     here = invocation(context)
     path = f"/organizations/{here.organization(organization)}"

@@ -6,7 +6,7 @@ import typer
 
 from codexflow_cli.commands.plans import plan_id
 from codexflow_cli.invocation import Invocation, invocation
-from codexflow_cli.limits import AlertOption, LimitOption, parse_limits
+from codexflow_cli.limits import AlertOption, EnforcementOption, LimitOption, parse_limits
 from codexflow_cli.options import (
     DEFAULT_PAGE,
     NONE,
@@ -35,6 +35,10 @@ BudgetMode = Annotated[
 ]
 OnNoGrant = Annotated[
     Literal["closed", "open", "grace"] | None, typer.Option("--on-no-grant", help="While the budget cannot be asked")
+]
+OnUnpriced = Annotated[
+    Literal["deny", "estimate", "allow"] | None,
+    typer.Option("--on-unpriced", help="A model without a price under a cost limit"),
 ]
 RevokedStreams = Annotated[
     Literal["cut", "finish"] | None, typer.Option("--revoked-streams", help="Running streams of a key that is revoked")
@@ -97,6 +101,8 @@ def create(
     alert_percents: AlertOption = None,
     budget_mode: BudgetMode = None,
     on_no_grant: OnNoGrant = None,
+    on_unpriced: OnUnpriced = None,
+    enforcement: EnforcementOption = None,
     revoked_streams: RevokedStreams = None,
     cache: CacheScope = None,
     cache_seconds: CacheSeconds = None,
@@ -122,6 +128,8 @@ def create(
         alert_percents=alert_percents,
         budget_mode=budget_mode,
         on_no_grant=on_no_grant,
+        on_unpriced=on_unpriced,
+        enforcement=enforcement,
         revoked_streams=revoked_streams,
         cache=given(scope=cache, ttl_seconds=cache_seconds),
         tier=_tier(default_tier, deep_from_characters, fast_models, deep_models),
@@ -153,6 +161,8 @@ def update(
     ] = None,
     budget_mode: BudgetMode = None,
     on_no_grant: OnNoGrant = None,
+    on_unpriced: OnUnpriced = None,
+    enforcement: EnforcementOption = None,
     revoked_streams: RevokedStreams = None,
     cache: CacheScope = None,
     cache_seconds: CacheSeconds = None,
@@ -177,6 +187,8 @@ def update(
         inherit=inherit,
         budget_mode=budget_mode,
         on_no_grant=on_no_grant,
+        on_unpriced=on_unpriced,
+        enforcement=enforcement,
         revoked_streams=revoked_streams,
         cache=given(scope=cache, ttl_seconds=cache_seconds),
         tier=_tier(default_tier, deep_from_characters, fast_models, deep_models),

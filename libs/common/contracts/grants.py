@@ -9,7 +9,6 @@ from typing import Literal
 
 import msgspec
 
-
 ScopeName = Literal["organization", "project", "key", "member", "end_user"]
 """What a budget can belong to. The id of an end user is `<project id>/<the OpenAI field user>`, that of a member is
 `<organization id>/<member id>`."""

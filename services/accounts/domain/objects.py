@@ -27,7 +27,7 @@ from common.contracts.directory import (
 from common.contracts.roles import Role
 
 Record = KeyRecord | ProjectRecord | OrganizationRecord | MemberRecord
-SHAPE = 1
+SHAPE = 2
 """What the records say of the rows. Raise it when a record says more or says it otherwise: then all are announced anew."""
 
 
@@ -43,6 +43,7 @@ class Organization(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = NO_LIMITS
     end_user_limits: Limits = NO_LIMITS
     alert_percents: tuple[int, ...] = ()
+    enforcement: str = "hard"
     version: int
     created_at: datetime
     updated_at: datetime
@@ -59,6 +60,7 @@ class Organization(msgspec.Struct, frozen=True, kw_only=True):
             limits=self.limits,
             end_user_limits=self.end_user_limits,
             alert_percents=self.alert_percents,
+            enforcement=self.enforcement,  # type: ignore[arg-type] # a CHECK constraint holds the closed list
         )
 
 
@@ -146,6 +148,8 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     alert_percents: tuple[int, ...] = ()
     budget_mode: str
     on_no_grant: str
+    on_unpriced: str = "deny"
+    enforcement: str = "hard"
     revoked_streams: str
     cache: CachePolicy = DEFAULT_CACHE
     tier: TierPolicy = DEFAULT_TIER
@@ -166,6 +170,8 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
             limits=self.limits,
             budget_mode=self.budget_mode,  # type: ignore[arg-type] # a CHECK constraint holds the closed list
             on_no_grant=self.on_no_grant,  # type: ignore[arg-type] # a CHECK constraint holds the closed list
+            on_unpriced=self.on_unpriced,  # type: ignore[arg-type] # a CHECK constraint holds the closed list
+            enforcement=self.enforcement,  # type: ignore[arg-type] # a CHECK constraint holds the closed list
             revoked_streams=self.revoked_streams,  # type: ignore[arg-type] # a CHECK constraint holds the closed list
             cache=self.cache,
             tier=self.tier,

@@ -67,10 +67,7 @@ Networks = Annotated[
 ]
 KeyLimits = Annotated[
     LimitsBody,
-    Field(
-        description="Its own, none above what is in force for the project at that time; later the lower of both counts. "
-        "Recorded and announced, but not held yet in this release: what holds is the project's."
-    ),
+    Field(description="Its own, none above what is in force for the project at that time; later the lower of both counts"),
 ]
 TagName = Annotated[Text, Field(min_length=1, max_length=64)]
 TagValue = Annotated[Text, Field(max_length=256)]

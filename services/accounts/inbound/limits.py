@@ -1,6 +1,6 @@
 """Limits over HTTP, the same for whatever has them: organizations, members, plans, projects, keys, end users."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -16,6 +16,15 @@ AlertPercents = Annotated[
     list[Percent],
     Field(max_length=20, examples=[[50, 80, 100]], description="Soft limits: shares of a limit, in percent, that raise an alert"),
     AfterValidator(_sorted_once),
+]
+
+
+Enforcement = Annotated[
+    Literal["hard", "soft", "shadow"],
+    Field(
+        description="What a reached limit does: `hard` refuses, `soft` only raises alerts, `shadow` lets pass and says in a header and "
+        "a metric what it would have refused. A project's is that of its keys and end users too, an organization's that of its members"
+    ),
 ]
 
 

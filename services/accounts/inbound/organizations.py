@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Response, status
 from pydantic import Field
 
 from accounts.inbound.caller import Caller, CurrentContext
-from accounts.inbound.limits import AlertPercents, LimitsAnswer, LimitsBody
+from accounts.inbound.limits import AlertPercents, Enforcement, LimitsAnswer, LimitsBody
 from accounts.inbound.versions import ExpectedVersion, tag
 from accounts.inbound.wire import (
     UNSET,
@@ -47,6 +47,7 @@ class OrganizationAnswer(Answer):
     limits: LimitsAnswer
     end_user_limits: LimitsAnswer
     alert_percents: list[int]
+    enforcement: str
     version: int
     created_at: datetime
     updated_at: datetime
@@ -68,6 +69,7 @@ class NewOrganizationBody(Body):
     limits: LimitsBody = Field(default_factory=LimitsBody, description="Over all projects")
     end_user_limits: EndUserLimits = Field(default_factory=LimitsBody)
     alert_percents: AlertPercents = Field(default_factory=list)
+    enforcement: Enforcement = "hard"
 
 
 class OrganizationChanges(Body):
@@ -81,6 +83,7 @@ class OrganizationChanges(Body):
     limits: Annotated[LimitsBody, Field(description="Over all projects; needs limits.manage")] = UNSET
     end_user_limits: EndUserLimits = UNSET
     alert_percents: AlertPercents = UNSET
+    enforcement: Enforcement = UNSET
 
 
 @router.get("", summary="The organizations you belong to", openapi_extra={"x-permission": "organization.read"})

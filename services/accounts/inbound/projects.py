@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Response, status
 from pydantic import Field
 
 from accounts.inbound.caller import Caller, CurrentContext
-from accounts.inbound.limits import AlertPercents, LimitsAnswer, LimitsBody
+from accounts.inbound.limits import AlertPercents, Enforcement, LimitsAnswer, LimitsBody
 from accounts.inbound.versions import ExpectedVersion, tag
 from accounts.inbound.wire import LARGEST, UNSET, Answer, Body, Identifier, Listing, Models, Name, PageWanted, Slug, Text, listing
 from accounts.use_cases.create_project import NewProject, create_project
@@ -24,14 +24,21 @@ BudgetMode = Annotated[
     Literal["strict", "sliced", "expected"],
     Field(
         description="How a request is held against the limits: `strict` at its dearest outcome, `sliced` piece by piece while a "
-        "stream runs, `expected` at its likely cost. In this release the gateways hold every mode as `strict`, the safe side."
+        "stream runs, `expected` at its likely cost"
     ),
 ]
 OnNoGrant = Annotated[
     Literal["closed", "open", "grace"],
     Field(
         description="What happens while the budget cannot be asked: `closed` refuses, `open` lets pass, `grace` lets a bounded "
-        "amount pass. In this release the gateways keep every policy as `closed`, the safe side."
+        "amount pass: one percent of the limit, shared by the gateways"
+    ),
+]
+OnUnpriced = Annotated[
+    Literal["deny", "estimate", "allow"],
+    Field(
+        description="What becomes of a model without a price under a cost limit: `deny` refuses it, `estimate` holds and charges it at "
+        "the dearest rates of the price book, `allow` lets it pass and flags its cost as unpriced"
     ),
 ]
 RevokedStreams = Annotated[
@@ -58,14 +65,11 @@ Characters = Annotated[int, Field(ge=0, le=LARGEST)]
 ProjectModels = Annotated[Models | None, Field(description="What its keys may use, nothing else; null = everything")]
 ProjectLimits = Annotated[
     LimitsBody,
-    Field(
-        description="What is given overrides the plan; null = no limit, although the plan has one. The data plane holds "
-        "`monthly_tokens` and `monthly_cost_nanousd` in this release; the others are recorded and announced, but not held yet."
-    ),
+    Field(description="What is given overrides the plan; null = no limit, although the plan has one"),
 ]
 EndUserLimits = Annotated[
     LimitsBody,
-    Field(description="For each value of the OpenAI field `user`. Recorded and announced, but not held yet in this release."),
+    Field(description="For each value of the OpenAI field `user`, counted from when the first of them is set"),
 ]
 Inherited = Literal[
     "monthly_tokens",
@@ -112,6 +116,8 @@ class NewProjectBody(Body):
     alert_percents: Annotated[AlertPercents | None, Field(description="Overrides the plan's; null = the plan's")] = None
     budget_mode: BudgetMode = "strict"
     on_no_grant: OnNoGrant = "closed"
+    on_unpriced: OnUnpriced = "deny"
+    enforcement: Enforcement = "hard"
     revoked_streams: RevokedStreams = "cut"
     cache: CacheBody = CacheBody()
     tier: TierBody = TierBody()
@@ -134,6 +140,8 @@ class ProjectChanges(Body):
     inherit: Inherit = UNSET
     budget_mode: BudgetMode = UNSET
     on_no_grant: OnNoGrant = UNSET
+    on_unpriced: OnUnpriced = UNSET
+    enforcement: Enforcement = UNSET
     revoked_streams: RevokedStreams = UNSET
     cache: CacheBody = UNSET
     tier: TierBody = UNSET
@@ -177,6 +185,8 @@ class ProjectAnswer(Answer):
     alert_percents: Annotated[list[int], Field(description="In force: the plan's or the project's own", examples=[[80, 100]])]
     budget_mode: str
     on_no_grant: str
+    on_unpriced: str
+    enforcement: str
     revoked_streams: str
     cache: CacheAnswer
     tier: TierAnswer

@@ -108,9 +108,11 @@ organizations = Table(
     *_limits(),
     Column("end_user_limits", _document(), nullable=False, server_default=text("'{}'::jsonb")),
     _list("alert_percents"),
+    Column("enforcement", Text, nullable=False, server_default="hard"),
     *_versioned(),
     UniqueConstraint("slug"),
     _one_of("status", "active", "suspended"),
+    _one_of("enforcement", "hard", "soft", "shadow"),
 )
 
 memberships = Table(
@@ -344,6 +346,8 @@ projects = Table(
     _list("alert_percents"),
     Column("budget_mode", Text, nullable=False),
     Column("on_no_grant", Text, nullable=False),
+    Column("on_unpriced", Text, nullable=False, server_default="deny"),
+    Column("enforcement", Text, nullable=False, server_default="hard"),
     Column("revoked_streams", Text, nullable=False),
     Column("cache", _document(), nullable=False),
     Column("tier", _document(), nullable=False),
@@ -354,6 +358,8 @@ projects = Table(
     _one_of("status", "active", "suspended"),
     _one_of("budget_mode", "strict", "sliced", "expected"),
     _one_of("on_no_grant", "closed", "open", "grace"),
+    _one_of("on_unpriced", "deny", "estimate", "allow"),
+    _one_of("enforcement", "hard", "soft", "shadow"),
     _one_of("revoked_streams", "finish", "cut"),
 )
 """`limits` and `alert_percents` are those in force: the plan's, with `limit_overrides` over them."""

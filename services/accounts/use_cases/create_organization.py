@@ -34,6 +34,7 @@ class NewOrganization:
     limits: Mapping[str, int | None] = field(default_factory=dict)
     end_user_limits: Mapping[str, int | None] = field(default_factory=dict)
     alert_percents: Sequence[int] = ()
+    enforcement: str = "hard"
 
 
 async def create_organization(context: Context, caller: Principal, new: NewOrganization) -> Organization:
@@ -58,6 +59,7 @@ async def found_organization(connection: AsyncConnection, caller: Principal, new
         **parted(changed_limits(NO_LIMITS, new.limits)),
         end_user_limits=msgspec.to_builtins(changed_limits(NO_LIMITS, new.end_user_limits)),
         alert_percents=list(new.alert_percents),
+        enforcement=new.enforcement,
     )
     member = await add_member(connection, caller.subject, organization.id, "owner")
     await announce(connection, organization.record())

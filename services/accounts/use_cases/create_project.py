@@ -41,6 +41,8 @@ class NewProject:
     alert_percents: list[int] | None = None
     budget_mode: str = "strict"
     on_no_grant: str = "closed"
+    on_unpriced: str = "deny"
+    enforcement: str = "hard"
     revoked_streams: str = "cut"
     cache: CachePolicy = DEFAULT_CACHE
     tier: TierPolicy = DEFAULT_TIER
@@ -86,6 +88,8 @@ def _values(new: NewProject, plan: Plan | None) -> dict[str, Any]:
         "end_user_limits": msgspec.to_builtins(changed_limits(NO_LIMITS, new.end_user_limits)),
         "budget_mode": new.budget_mode,
         "on_no_grant": new.on_no_grant,
+        "on_unpriced": new.on_unpriced,
+        "enforcement": new.enforcement,
         "revoked_streams": new.revoked_streams,
         "cache": msgspec.to_builtins(new.cache),
         "tier": msgspec.to_builtins(new.tier),

@@ -23,6 +23,7 @@ FIELD_PERMISSIONS: dict[str, Permission] = {
     "limits": "limits.manage",
     "end_user_limits": "limits.manage",
     "alert_percents": "limits.manage",
+    "enforcement": "limits.manage",
 }
 """What a change of these fields needs; any other needs organization.update."""
 

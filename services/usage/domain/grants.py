@@ -71,6 +71,14 @@ def decide(units: tuple[Unit, ...], *, active_gateways: int, returning: bool) ->
     return Decision("granted" if fits else "exhausted", granted)
 
 
+def could_be_recalled(units: tuple[Unit, ...]) -> bool:
+    """Whether every need would fit if the other boots returned all that they have not spent."""
+    return all(
+        unit.limit is None or max(0, unit.target + unit.need - unit.floor) <= max(0, unit.pool(unit.floor) + unit.held_elsewhere)
+        for unit in units
+    )
+
+
 def held(unit: Unit, granted: int | None) -> int:
     """What open boots may still spend of the unit once this boot's grant is `granted`."""
     return unit.held_elsewhere + max(0, (granted or 0) - unit.spent)

@@ -1,4 +1,4 @@
-"""FastStream listeners: asks for budget (answered by any worker) and the presence of gateways (heard by every worker)."""
+"""FastStream listeners: asks for budget and explanations (any worker answers), and the presence of gateways (every worker hears)."""
 
 import asyncio
 import logging
@@ -13,9 +13,9 @@ from nats.aio.msg import Msg
 from nats.errors import Error
 
 from common.bus import connection
-from common.contracts.events import Presence
+from common.contracts.events import ExplainAnswer, ExplainAsk, Presence
 from common.contracts.grants import GrantAnswer, GrantAsk
-from common.contracts.subjects import GRANTS_ASK, PRESENCE
+from common.contracts.subjects import EXPLAIN_ASK, GRANTS_ASK, PRESENCE
 from common.health import Heartbeat
 from usage.domain.presence import Present
 from usage.use_cases.counters import GRANT_FAILURES, GRANT_SECONDS
@@ -27,8 +27,10 @@ CONCURRENT_ASKS = 8
 RETRY_SECONDS = 1.0
 
 Answer = Callable[[GrantAsk], Awaitable[GrantAnswer]]
+Explain = Callable[[ExplainAsk], Awaitable[ExplainAnswer]]
 
 _asks = msgspec.json.Decoder(GrantAsk)
+_explanations = msgspec.json.Decoder(ExplainAsk)
 _presences = msgspec.json.Decoder(Presence)
 
 
@@ -47,10 +49,19 @@ def build_broker(*, url: str, password: str) -> NatsBroker:
 class Listeners:
     """Starts in the background: NATS may be down when the service starts."""
 
-    def __init__(self, broker: NatsBroker, answer: Answer, unavailable: tuple[type[Exception], ...], present: Present) -> None:
-        self._broker, self._answer, self._unavailable, self._present = broker, answer, unavailable, present
+    def __init__(
+        self,
+        broker: NatsBroker,
+        answer: Answer,
+        explain: Explain,
+        unavailable: tuple[type[Exception], ...],
+        present: Present,
+    ) -> None:
+        self._broker, self._answer, self._explain = broker, answer, explain
+        self._unavailable, self._present = unavailable, present
         self.heartbeat = Heartbeat()
         broker.subscriber(GRANTS_ASK, queue=QUEUE, max_workers=CONCURRENT_ASKS, no_reply=True)(self.on_ask)
+        broker.subscriber(EXPLAIN_ASK, queue=QUEUE, max_workers=CONCURRENT_ASKS, no_reply=True)(self.on_explain)
         broker.subscriber(PRESENCE, no_reply=True)(self.on_presence)
 
     async def run(self) -> None:
@@ -92,6 +103,15 @@ class Listeners:
         except self._unavailable as problem:
             GRANT_FAILURES.labels("unavailable").inc()
             log.warning("grants: no answer: %s", type(problem).__name__)
+
+    async def on_explain(self, message: Msg) -> None:
+        """Answered from what is booked, or not at all."""
+        try:
+            await message.respond(msgspec.json.encode(await self._explain(_explanations.decode(message.data))))
+        except msgspec.DecodeError as bad:
+            log.warning("explain: an ask cannot be read: %s", bad)
+        except self._unavailable as problem:
+            log.warning("explain: no answer: %s", type(problem).__name__)
 
     async def on_presence(self, message: Msg) -> None:
         """A gateway lives."""

@@ -139,6 +139,7 @@ class RequestRow(BaseModel):
     gateway: str
     tags: dict[str, str] = Field(description="The key's tags at the time of the request")
     attempts: list[dict[str, Any]]
+    decision: dict[str, Any] = Field(description="Why it was answered as it was; what is not there did not matter")
 
 
 class RequestRows(BaseModel):

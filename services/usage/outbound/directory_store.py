@@ -8,21 +8,29 @@ from psycopg.rows import class_row
 from common.contracts.directory import OrganizationRecord, ProjectRecord
 
 ORGANIZATION = """
-INSERT INTO organizations AS o (organization_id, version, status, name, time_zone) VALUES (%s, %s, %s, %s, %s)
+INSERT INTO organizations AS o (
+    organization_id, version, status, name, time_zone, limit_version, monthly_tokens, monthly_cost_nanousd, daily_tokens,
+    daily_cost_nanousd, alert_percents
+) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (organization_id) DO UPDATE SET
-    version = excluded.version, status = excluded.status, name = excluded.name, time_zone = excluded.time_zone
+    version = excluded.version, status = excluded.status, name = excluded.name, time_zone = excluded.time_zone,
+    limit_version = excluded.limit_version, monthly_tokens = excluded.monthly_tokens,
+    monthly_cost_nanousd = excluded.monthly_cost_nanousd, daily_tokens = excluded.daily_tokens,
+    daily_cost_nanousd = excluded.daily_cost_nanousd, alert_percents = excluded.alert_percents
 WHERE o.version < excluded.version
 """
 
 PROJECT = """
 INSERT INTO projects AS p (
-    project_id, organization_id, version, status, name, limit_version, monthly_tokens, monthly_cost_nanousd,
-    retention_days
-) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+    project_id, organization_id, version, status, name, limit_version, monthly_tokens, monthly_cost_nanousd, daily_tokens,
+    daily_cost_nanousd, alert_percents, retention_days
+) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (project_id) DO UPDATE SET
     organization_id = excluded.organization_id, version = excluded.version, status = excluded.status, name = excluded.name,
     limit_version = excluded.limit_version, monthly_tokens = excluded.monthly_tokens,
-    monthly_cost_nanousd = excluded.monthly_cost_nanousd, retention_days = excluded.retention_days
+    monthly_cost_nanousd = excluded.monthly_cost_nanousd, daily_tokens = excluded.daily_tokens,
+    daily_cost_nanousd = excluded.daily_cost_nanousd, alert_percents = excluded.alert_percents,
+    retention_days = excluded.retention_days
 WHERE p.version < excluded.version
 """
 
@@ -48,11 +56,25 @@ class ProjectView:
 
 async def put(connection: AsyncConnection, record: OrganizationRecord | ProjectRecord) -> bool:
     """Store a record unless a version as new is there; says whether it was news. Inside the caller's transaction."""
+    limits = record.limits
     if isinstance(record, OrganizationRecord):
-        values = (record.organization_id, record.version, record.status, record.name, record.time_zone)
-        cursor = await connection.execute(ORGANIZATION, values)
+        cursor = await connection.execute(
+            ORGANIZATION,
+            (
+                record.organization_id,
+                record.version,
+                record.status,
+                record.name,
+                record.time_zone,
+                limits.version,
+                limits.monthly_tokens,
+                limits.monthly_cost_nanousd,
+                limits.daily_tokens,
+                limits.daily_cost_nanousd,
+                list(record.alert_percents),
+            ),
+        )
     else:
-        limits = record.limits
         cursor = await connection.execute(
             PROJECT,
             (
@@ -64,6 +86,9 @@ async def put(connection: AsyncConnection, record: OrganizationRecord | ProjectR
                 limits.version,
                 limits.monthly_tokens,
                 limits.monthly_cost_nanousd,
+                limits.daily_tokens,
+                limits.daily_cost_nanousd,
+                list(record.alert_percents),
                 record.retention_days,
             ),
         )

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
-Scope = tuple[str, str, str]
-"""scope, scope_id, period."""
+from usage.outbound.ledger_store import Scope
 
 ENSURE = """
 INSERT INTO ledger (scope, scope_id, period)
@@ -31,14 +30,26 @@ FOR UPDATE OF ledger
 READ = """
 SELECT
     l.scope, l.scope_id, l.period, l.spent_tokens, l.spent_nanousd,
-    p.limit_version, p.monthly_tokens AS limit_tokens, p.monthly_cost_nanousd AS limit_nanousd,
+    CASE l.scope WHEN 'project' THEN p.limit_version WHEN 'organization' THEN o.limit_version ELSE l.limit_version END
+        AS limit_version,
+    CASE l.scope
+        WHEN 'project' THEN CASE length(l.period) WHEN 7 THEN p.monthly_tokens ELSE p.daily_tokens END
+        WHEN 'organization' THEN CASE length(l.period) WHEN 7 THEN o.monthly_tokens ELSE o.daily_tokens END
+        ELSE l.limit_tokens
+    END AS limit_tokens,
+    CASE l.scope
+        WHEN 'project' THEN CASE length(l.period) WHEN 7 THEN p.monthly_cost_nanousd ELSE p.daily_cost_nanousd END
+        WHEN 'organization' THEN CASE length(l.period) WHEN 7 THEN o.monthly_cost_nanousd ELSE o.daily_cost_nanousd END
+        ELSE l.limit_nanousd
+    END AS limit_nanousd,
     own.ask_seq, own.granted_tokens, own.granted_nanousd,
     coalesce(mine.tokens, 0) AS boot_tokens, coalesce(mine.nanousd, 0) AS boot_nanousd,
     others.held_tokens, others.held_nanousd,
     coalesce((SELECT closed FROM boots WHERE boots.boot = %(boot)s), false) AS boot_closed
 FROM unnest(%(scopes)s::text[], %(ids)s::text[], %(periods)s::text[]) AS asked(scope, scope_id, period)
 JOIN ledger l USING (scope, scope_id, period)
-LEFT JOIN projects p ON l.scope = 'project' AND p.project_id = l.scope_id AND length(l.period) = 7
+LEFT JOIN projects p ON l.scope = 'project' AND p.project_id = l.scope_id
+LEFT JOIN organizations o ON l.scope = 'organization' AND o.organization_id = l.scope_id
 LEFT JOIN grants own ON (own.scope, own.scope_id, own.period, own.boot) = (l.scope, l.scope_id, l.period, %(boot)s)
 LEFT JOIN boot_spend mine ON (mine.scope, mine.scope_id, mine.period, mine.boot) = (l.scope, l.scope_id, l.period, %(boot)s)
 CROSS JOIN LATERAL (
@@ -63,6 +74,26 @@ ON CONFLICT (scope, scope_id, period, boot) DO UPDATE SET
     granted_tokens = excluded.granted_tokens, granted_nanousd = excluded.granted_nanousd, ask_seq = excluded.ask_seq,
     changed_at = now()
 """
+
+
+# What gateways tell of the limits of keys, members and end users; the newest version stands, whoever asks.
+TELL = """
+UPDATE ledger l SET limit_version = told.version, limit_tokens = told.tokens, limit_nanousd = told.nanousd
+FROM unnest(%s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[])
+    AS told(scope, scope_id, period, version, tokens, nanousd)
+WHERE (l.scope, l.scope_id, l.period) = (told.scope, told.scope_id, told.period)
+    AND (l.limit_version IS NULL OR l.limit_version < told.version)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ToldLimits:
+    """What an ask says of the limits of its scope."""
+
+    scope: Scope
+    version: int
+    tokens: int | None
+    nanousd: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,3 +151,10 @@ async def write_grants(connection: AsyncConnection, gateway: str, boot: str, row
     if rows:
         columns = zip(*((*row.scope, row.tokens, row.nanousd, row.seq) for row in rows), strict=True)
         await connection.execute(WRITE, [boot, gateway, *map(list, columns)])
+
+
+async def store_limits(connection: AsyncConnection, told: Sequence[ToldLimits]) -> None:
+    """Remember limits inside the caller's transaction, under the lock of their scopes."""
+    if told:
+        columns = zip(*((*one.scope, one.version, one.tokens, one.nanousd) for one in told), strict=True)
+        await connection.execute(TELL, [*map(list, columns)])

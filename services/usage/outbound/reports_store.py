@@ -44,7 +44,7 @@ SELECT
     event_id::text, request_id, period_day::text AS day, admitted_at, finished_at, key_id, endpoint, model_requested, model, tier,
     stream, cache, status, http_status, error_code, prompt_tokens, completion_tokens, cached_prompt_tokens, reasoning_tokens,
     usage_source, cost_nanousd, cost_status, cost_verified, upstream_cost_nanousd, price_version, hold_tokens, hold_nanousd,
-    saved_tokens, saved_nanousd, latency_us, ttft_us, gateway, tags, attempts
+    saved_tokens, saved_nanousd, latency_us, ttft_us, gateway, tags, attempts, decision
 FROM requests
 WHERE project_id = %(project)s AND period_day BETWEEN %(first)s AND %(last)s
     AND (%(request_id)s::text IS NULL OR request_id = %(request_id)s)

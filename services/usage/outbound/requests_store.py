@@ -8,6 +8,7 @@ import msgspec
 from psycopg import AsyncConnection
 
 from usage.domain.settled_rows import SettledRow
+from usage.outbound.ledger_store import Scope
 from usage.outbound.project_retention import wait_for_pruning
 
 # Everything that is counted comes from RETURNING: an event that is already there adds nothing, however often it is heard.
@@ -26,7 +27,7 @@ WITH incoming AS MATERIALIZED (
         latency_us bigint, ttft_us bigint, prompt_tokens bigint, completion_tokens bigint, cached_prompt_tokens bigint,
         reasoning_tokens bigint, usage_source text, cost_nanousd bigint, cost_status text, upstream_cost_nanousd bigint,
         price_version text, hold_tokens bigint, hold_nanousd bigint, saved_tokens bigint, saved_nanousd bigint,
-        tags jsonb, attempts jsonb
+        tags jsonb, attempts jsonb, end_user_counted boolean, decision jsonb
     )
 ), inserted AS (
     INSERT INTO requests (
@@ -34,7 +35,7 @@ WITH incoming AS MATERIALIZED (
         boot_number, endpoint, model_requested, model, tier, stream, cache, status, http_status, error_code, admitted_at,
         finished_at, latency_us, ttft_us, prompt_tokens, completion_tokens, cached_prompt_tokens, reasoning_tokens, usage_source,
         cost_nanousd, cost_status, cost_verified, upstream_cost_nanousd, price_version, hold_tokens, hold_nanousd, saved_tokens,
-        saved_nanousd, tags, attempts
+        saved_nanousd, tags, attempts, end_user_counted, decision
     )
     SELECT
         event_id, period_day, period_month, request_id, organization_id, project_id, key_id, owner_id, end_user, gateway, boot,
@@ -44,7 +45,8 @@ WITH incoming AS MATERIALIZED (
         coalesce(completion_tokens, 0), coalesce(cached_prompt_tokens, 0), coalesce(reasoning_tokens, 0),
         coalesce(usage_source, 'none'), coalesce(cost_nanousd, 0), coalesce(cost_status, 'none'), verified,
         upstream_cost_nanousd, coalesce(price_version, ''), coalesce(hold_tokens, 0), coalesce(hold_nanousd, 0),
-        coalesce(saved_tokens, 0), coalesce(saved_nanousd, 0), coalesce(tags, '{}'), coalesce(attempts, '[]')
+        coalesce(saved_tokens, 0), coalesce(saved_nanousd, 0), coalesce(tags, '{}'), coalesce(attempts, '[]'),
+        coalesce(end_user_counted, false), coalesce(decision, '{}')
     FROM incoming i LEFT JOIN pruned_projects d USING (project_id)
     WHERE i.period_day >= greatest(%(kept_from)s::date, d.raw_from)
         OR NOT EXISTS (SELECT FROM boots b WHERE b.boot = i.boot AND b.received @> i.number)
@@ -85,39 +87,51 @@ WITH incoming AS MATERIALIZED (
     GROUP BY r.project_id, r.period_day, m.metric, m.bucket
     ORDER BY r.project_id, r.period_day, m.metric, m.bucket
     ON CONFLICT (project_id, day, metric, bucket) DO UPDATE SET observations = d.observations + excluded.observations
+), counted AS (
+    SELECT s.scope, s.scope_id, p.period, r.boot, r.organization_id, s.project_id,
+        sum(r.prompt_tokens + r.completion_tokens) AS tokens, sum(r.cost_nanousd) AS nanousd
+    FROM inserted r,
+    LATERAL (VALUES
+        ('organization', r.organization_id, NULL), ('project', r.project_id, r.project_id), ('key', r.key_id, r.project_id),
+        ('member', r.organization_id || '/' || r.owner_id, NULL),
+        ('end_user', CASE WHEN r.end_user_counted THEN r.project_id || '/' || r.end_user END, r.project_id)
+    ) AS s(scope, scope_id, project_id),
+    LATERAL (VALUES (r.period_month), (r.period_day::text)) AS p(period)
+    WHERE s.scope_id IS NOT NULL
+    GROUP BY 1, 2, 3, 4, 5, 6
 ), spent AS (
-    INSERT INTO ledger AS l (scope, scope_id, period, spent_tokens, spent_nanousd)
-    SELECT 'project', project_id, period_month, sum(prompt_tokens + completion_tokens), sum(cost_nanousd)
-    FROM inserted
-    GROUP BY project_id, period_month
-    ORDER BY project_id, period_month
+    INSERT INTO ledger AS l (scope, scope_id, period, spent_tokens, spent_nanousd, organization_id, project_id)
+    SELECT scope, scope_id, period, sum(tokens), sum(nanousd), min(organization_id), min(project_id)
+    FROM counted
+    GROUP BY scope, scope_id, period
+    ORDER BY scope, scope_id, period
     ON CONFLICT (scope, scope_id, period) DO UPDATE SET
         spent_tokens = l.spent_tokens + excluded.spent_tokens, spent_nanousd = l.spent_nanousd + excluded.spent_nanousd,
-        changed_at = now()
-    RETURNING scope_id, period
+        organization_id = excluded.organization_id, project_id = excluded.project_id, changed_at = now()
+    RETURNING scope, scope_id, period
 ), spent_by_boot AS (
     INSERT INTO boot_spend AS b (scope, scope_id, period, boot, tokens, nanousd)
-    SELECT 'project', project_id, period_month, boot, sum(prompt_tokens + completion_tokens), sum(cost_nanousd)
-    FROM inserted
-    GROUP BY project_id, period_month, boot
-    ORDER BY project_id, period_month, boot
+    SELECT scope, scope_id, period, boot, sum(tokens), sum(nanousd)
+    FROM counted
+    GROUP BY scope, scope_id, period, boot
+    ORDER BY scope, scope_id, period, boot
     ON CONFLICT (scope, scope_id, period, boot) DO UPDATE SET
         tokens = b.tokens + excluded.tokens, nanousd = b.nanousd + excluded.nanousd
 )
 SELECT
     (SELECT count(*) FROM inserted),
     (SELECT count(*) FROM inserted WHERE cost_verified = false),
-    (SELECT coalesce(jsonb_agg(jsonb_build_array(scope_id, period)), '[]') FROM spent)
+    (SELECT coalesce(jsonb_agg(jsonb_build_array(scope, scope_id, period)), '[]') FROM spent)
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Booked:
-    """What a batch changed: rows inserted, rows whose cost disagrees with the price book, (project, month) pairs spent in."""
+    """What a batch changed: rows inserted, rows whose cost disagrees with the price book, scopes and periods spent in."""
 
     inserted: int
     disagreeing: int
-    touched: frozenset[tuple[str, str]]
+    touched: frozenset[Scope]
 
 
 async def book(connection: AsyncConnection, rows: Sequence[SettledRow], *, kept_from: date) -> Booked:
@@ -129,4 +143,4 @@ async def book(connection: AsyncConnection, rows: Sequence[SettledRow], *, kept_
     found = await cursor.fetchone()
     if found is None:
         raise RuntimeError("the booking statement always answers one row")
-    return Booked(found[0], found[1], frozenset((project, period) for project, period in found[2]))
+    return Booked(found[0], found[1], frozenset((scope, scope_id, period) for scope, scope_id, period in found[2]))

@@ -1,15 +1,17 @@
 """Answer a boot's asks for budget: decided under the lock of each scope, committed before anything is said."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from psycopg import AsyncConnection
 
-from common.contracts.grants import GrantAnswer, GrantAsk, ScopeAnswer, ScopeAsk
-from usage.domain.grants import Decision, Unit, decide, held
+from common.contracts.grants import GrantAnswer, GrantAsk, Recall, ScopeAnswer, ScopeAsk
+from usage.domain.grants import Unit, could_be_recalled, decide, held
 from usage.outbound.database import Database
-from usage.outbound.grants_store import GrantRow, Scope, ScopeBooks, lock_books, write_grants
+from usage.outbound.grants_store import GrantRow, ScopeBooks, ToldLimits, lock_books, store_limits, write_grants
+from usage.outbound.ledger_store import Scope
 from usage.use_cases.counters import GRANT_ANSWERS
 
 POOL_WAIT_SECONDS = 0.5
@@ -23,10 +25,19 @@ class Limits(Protocol):
 
 
 class AnswerGrants:
-    """The budget authority. Any number of processes may answer: the database serializes them."""
+    """The budget authority. Any number of processes may answer: the database serializes them.
 
-    def __init__(self, database: Database, limits: Limits, active_gateways: Callable[[], int]) -> None:
-        self._database, self._limits, self._active_gateways = database, limits, active_gateways
+    `recall` tells the gateways that somebody needs what others hold; it may be lost, for it is said again with every further ask.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        limits: Limits,
+        active_gateways: Callable[[], int],
+        recall: Callable[[Recall], Awaitable[None]],
+    ) -> None:
+        self._database, self._limits, self._active_gateways, self._recall = database, limits, active_gateways, recall
 
     async def __call__(self, ask: GrantAsk) -> GrantAnswer:
         """Raises one of database.TRANSIENT when the books cannot be had: then there is no answer, never a wrong one."""
@@ -34,9 +45,12 @@ class AnswerGrants:
         if any(answer.status == "stale_limits" for answer in answers):
             await self._limits.catch_up()
             answers = await self._decide(ask)
+        wanted = tuple((one.scope, one.scope_id, one.period) for one in answers if one.status == "recalling")
+        if wanted:
+            await self._recall(Recall(boot=ask.boot, scopes=wanted))
         for answer in answers:
             GRANT_ANSWERS.labels(answer.status).inc()
-        return GrantAnswer(answers=answers, answered_at=time.time_ns() // 1_000_000)
+        return GrantAnswer(answers=answers, answered_at=time.time_ns() // 1_000_000, gateways=max(1, self._active_gateways()))
 
     async def _decide(self, ask: GrantAsk) -> tuple[ScopeAnswer, ...]:
         if not ask.asks:
@@ -46,18 +60,43 @@ class AnswerGrants:
 
     async def _decide_locked(self, connection: AsyncConnection, ask: GrantAsk) -> tuple[ScopeAnswer, ...]:
         books = await lock_books(connection, [_scope(one) for one in ask.asks], ask.boot)
+        told = newest_limits(ask.asks, books)
+        await store_limits(connection, list(told.values()))
         answers: dict[int, ScopeAnswer] = {}
         written: dict[Scope, GrantRow] = {}
         # Two asks of one scope in one message: the newer decides, the older is answered with the outcome.
         for position, one in sorted(enumerate(ask.asks), key=lambda found: -found[1].seq):
             scope = _scope(one)
             earlier = written.get(scope)
-            answer, row = answer_scope(one, books[scope], earlier, active_gateways=self._active_gateways())
+            known = with_told(books[scope], told.get(scope))
+            answer, row = answer_scope(one, known, earlier, active_gateways=self._active_gateways())
             answers[position] = answer
             if row:
                 written[scope] = row
         await write_grants(connection, ask.gateway, ask.boot, list(written.values()))
         return tuple(answers[position] for position in range(len(ask.asks)))
+
+
+PROJECTED = frozenset({"organization", "project"})
+"""Scopes whose limits usage has from the directory itself."""
+
+
+def newest_limits(asks: Iterable[ScopeAsk], books: Mapping[Scope, ScopeBooks]) -> dict[Scope, ToldLimits]:
+    """What asks tell of limits that usage does not know from the directory, where it is newer than what was told before."""
+    told: dict[Scope, ToldLimits] = {}
+    for ask in asks:
+        scope = _scope(ask)
+        known = told[scope].version if scope in told else books[scope].limit_version
+        if ask.scope not in PROJECTED and (known is None or ask.limit_version > known):
+            told[scope] = ToldLimits(scope, ask.limit_version, ask.limit_tokens, ask.limit_nanousd)
+    return told
+
+
+def with_told(books: ScopeBooks, told: ToldLimits | None) -> ScopeBooks:
+    """The books with newer limits in them."""
+    if told is None:
+        return books
+    return replace(books, limit_version=told.version, limit_tokens=told.tokens, limit_nanousd=told.nanousd)
 
 
 def answer_scope(
@@ -71,14 +110,12 @@ def answer_scope(
         return _answer(ask, books, "stale_limits", granted), None
     if earlier or (books.ask_seq is not None and ask.seq <= books.ask_seq):
         return _answer(ask, books, "granted", granted), None
-    decision = _decision(ask, books, active_gateways)
+    units = units_of(ask, books)
+    decision = decide(units, active_gateways=active_gateways, returning=ask.returning)
     tokens, nanousd = decision.granted
     row = GrantRow(_scope(ask), tokens, nanousd, ask.seq)
-    return _answer(ask, books, decision.status, decision.granted), row
-
-
-def _decision(ask: ScopeAsk, books: ScopeBooks, active_gateways: int) -> Decision:
-    return decide(units_of(ask, books), active_gateways=active_gateways, returning=ask.returning)
+    status = "recalling" if decision.status == "exhausted" and could_be_recalled(units) else decision.status
+    return _answer(ask, books, status, decision.granted), row
 
 
 def units_of(ask: ScopeAsk, books: ScopeBooks) -> tuple[Unit, Unit]:

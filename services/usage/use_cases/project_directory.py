@@ -9,11 +9,12 @@ import msgspec
 from nats.errors import Error
 
 from common.contracts.directory import OrganizationRecord, ProjectRecord
-from common.contracts.periods import period_month
+from common.contracts.periods import period_day
 from common.health import Heartbeat
 from usage.outbound import directory_store
 from usage.outbound.database import PERMANENT, TRANSIENT, Database
 from usage.outbound.directory_feed import DirectoryFeed, Entry, Position
+from usage.outbound.ledger_store import Scope
 from usage.use_cases.counters import DIRECTORY_RECORDS
 
 log = logging.getLogger(__name__)
@@ -24,9 +25,9 @@ TROUBLE = (*TRANSIENT, Error)
 
 
 class ProjectDirectory:
-    """`changed` hears (project, month) pairs whose limits have changed. `heartbeat` beats when we are level with the bucket."""
+    """`changed` hears scopes and periods whose limits have changed. `heartbeat` beats when we are level with the bucket."""
 
-    def __init__(self, database: Database, feed: DirectoryFeed, changed: Callable[[frozenset[tuple[str, str]]], None]) -> None:
+    def __init__(self, database: Database, feed: DirectoryFeed, changed: Callable[[frozenset[Scope]], None]) -> None:
         self._database, self._feed, self._changed = database, feed, changed
         self.heartbeat = Heartbeat()
         self._at: Position | None = None
@@ -85,9 +86,13 @@ class ProjectDirectory:
                     DIRECTORY_RECORDS.labels("refused").inc()
                     log.error("directory: a record cannot be stored: %s", type(problem).__name__)
         DIRECTORY_RECORDS.labels("applied").inc(len(news))
-        # The zone of the organization may be another; then the spend of the neighbouring month is told at the next change.
-        month = period_month(datetime.now(UTC), "UTC")
-        self._changed(frozenset((record.project_id, month) for record in news if isinstance(record, ProjectRecord)))
+        # The zone of the organization may be another; then the spend of the neighbouring period is told at the next change.
+        day = period_day(datetime.now(UTC), "UTC")
+        self._changed(frozenset((*_scope(record), period) for record in news for period in (day, day[:7])))
+
+
+def _scope(record: OrganizationRecord | ProjectRecord) -> tuple[str, str]:
+    return ("project", record.project_id) if isinstance(record, ProjectRecord) else ("organization", record.organization_id)
 
 
 def _decode(entry: Entry) -> OrganizationRecord | ProjectRecord | None:

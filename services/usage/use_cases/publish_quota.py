@@ -1,4 +1,4 @@
-"""Tell the gateways where a project stands, after the commit and recomputed from the ledger; at most ten times a second each."""
+"""Tell the gateways where scopes stand, after the commit and recomputed from the ledger; at most ten times a second each."""
 
 import asyncio
 import logging
@@ -11,12 +11,14 @@ from common.contracts.events import QuotaState
 from common.contracts.subjects import QUOTA_STATE
 from usage.outbound.bus import Bus
 from usage.outbound.database import TRANSIENT, Database
-from usage.outbound.ledger_store import Standing, standings
+from usage.outbound.ledger_store import Scope, Standing, standings
 
 log = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 0.1
 MOST_AT_ONCE = 1_000
+ALWAYS_TOLD = frozenset({"organization", "project"})
+"""The others only where they have a limit."""
 
 
 class PublishQuota:
@@ -24,13 +26,14 @@ class PublishQuota:
 
     def __init__(self, database: Database, bus: Bus) -> None:
         self._database, self._bus = database, bus
-        self._waiting: set[tuple[str, str]] = set()
+        self._waiting: set[Scope] = set()
         self._wake = asyncio.Event()
 
-    def touch(self, pairs: frozenset[tuple[str, str]]) -> None:
-        """These (project, month) pairs have changed."""
-        if pairs:
-            self._waiting |= pairs
+    def touch(self, touched: frozenset[Scope]) -> None:
+        """These have changed. End users are not told of: nobody shows them, and there are any number of them."""
+        told = {scope for scope in touched if scope[0] != "end_user"}
+        if told:
+            self._waiting |= told
             self._wake.set()
 
     async def run(self) -> None:
@@ -50,14 +53,16 @@ class PublishQuota:
                 self._wake.set()
             await asyncio.sleep(INTERVAL_SECONDS)
 
-    async def _say(self, batch: frozenset[tuple[str, str]]) -> None:
+    async def _say(self, batch: frozenset[Scope]) -> None:
         if not batch:
             return
         client = self._bus.client
         async with self._database.transaction() as connection:
             found = await standings(connection, batch)
         for standing in found:
-            await client.publish(f"{QUOTA_STATE}.{standing.scope_id}", msgspec.json.encode(state_of(standing)))
+            if standing.scope in ALWAYS_TOLD or standing.limit_tokens is not None or standing.limit_nanousd is not None:
+                token = standing.scope_id.rpartition("/")[2]
+                await client.publish(f"{QUOTA_STATE}.{token}", msgspec.json.encode(state_of(standing)))
 
 
 def state_of(standing: Standing) -> QuotaState:
@@ -68,8 +73,8 @@ def state_of(standing: Standing) -> QuotaState:
         period=standing.period,
         used_tokens=standing.spent_tokens,
         used_nanousd=standing.spent_nanousd,
-        limit_tokens=standing.monthly_tokens,
-        limit_nanousd=standing.monthly_cost_nanousd,
+        limit_tokens=standing.limit_tokens,
+        limit_nanousd=standing.limit_nanousd,
         limit_version=standing.limit_version or 0,
         as_of=time.time_ns() // 1_000_000,
     )

@@ -15,6 +15,7 @@ from usage.domain.settled_rows import SettledRow
 from usage.outbound import boots_store, dead_letters, requests_store
 from usage.outbound.bus import Bus
 from usage.outbound.database import PERMANENT, TRANSIENT, Database
+from usage.outbound.ledger_store import Scope
 from usage.use_cases import counters
 from usage.use_cases.keep_partitions import Partitions
 
@@ -44,13 +45,13 @@ class _Work:
 
 @dataclass(frozen=True, slots=True)
 class RecordRequests:
-    """After the commit `touched` hears which (project, month) pairs have been spent in, `used` which keys were used when."""
+    """After the commit `touched` hears which scopes and periods have been spent in, `used` which keys were used when."""
 
     database: Database
     bus: Bus
     partitions: Partitions
     book: PriceBook
-    touched: Callable[[frozenset[tuple[str, str]]], None]
+    touched: Callable[[frozenset[Scope]], None]
     used: Callable[[Iterable[tuple[str, int]]], None]
     today: Callable[[], date] = field(default=lambda: datetime.now(UTC).date())
 

@@ -49,6 +49,7 @@ def test_a_change_of_limits_merges_and_raises_their_version(accounts: Service, o
             {"limits": {"monthly_tokens": 100}, "name": "Other"},
             {"limits": {"concurrency": None}, "end_user_limits": {"requests_per_minute": 5}},
             {"alert_percents": []},
+            {"enforcement": "soft"},
         )
     ]
     assert [answer.status_code for answer in answers] == [200] * 4
@@ -70,6 +71,7 @@ def test_a_change_of_limits_merges_and_raises_their_version(accounts: Service, o
         ({"limits": {"daily_tokens": 5}}, {"owner", "admin", "billing"}),
         ({"end_user_limits": {"daily_tokens": 5}}, {"owner", "admin", "billing"}),
         ({"alert_percents": [80]}, {"owner", "admin", "billing"}),
+        ({"enforcement": "shadow"}, {"owner", "admin", "billing"}),
         ({"status": "suspended"}, {"owner"}),
         ({"status": "suspended", "limits": {"daily_tokens": 5}}, {"owner"}),
         ({"name": "Renamed", "limits": {"daily_tokens": 5}}, {"owner", "admin"}),
@@ -128,6 +130,7 @@ def test_the_list_is_of_ones_own_and_filtered(people: People, owner: Person):
         ({"end_user_limits": {"daily_tokens": 2**63}}, "end_user_limits.daily_tokens"),
         ({"alert_percents": [0]}, "alert_percents.0"),
         ({"alert_percents": [201]}, "alert_percents.0"),
+        ({"enforcement": "never"}, "enforcement"),
         ({"alert_percents": list(range(1, 22))}, "alert_percents"),
         ({"status": "revoked"}, "status"),
     ],

@@ -26,6 +26,8 @@ EVERYTHING: dict[str, Any] = {
     "alert_percents": [100, 50, 50],
     "budget_mode": "sliced",
     "on_no_grant": "grace",
+    "on_unpriced": "allow",
+    "enforcement": "shadow",
     "revoked_streams": "finish",
     "cache": {"scope": "key", "ttl_seconds": 60},
     "tier": {"deep_from_characters": 10, "default_tier": "deep", "fast_models": ["sim-fast-1"], "deep_models": []},

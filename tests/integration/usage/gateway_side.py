@@ -11,7 +11,7 @@ import msgspec
 import nats.errors
 from nats.aio.client import Client
 
-from common.contracts.directory import Limits, OrganizationRecord, ProjectRecord, organization_entry, project_entry
+from common.contracts.directory import NO_LIMITS, Limits, OrganizationRecord, ProjectRecord, organization_entry, project_entry
 from common.contracts.events import (
     HEADER_BOOT,
     HEADER_CLOSE,
@@ -24,9 +24,9 @@ from common.contracts.events import (
     RequestSettled,
     Watermark,
 )
-from common.contracts.grants import GrantAnswer, GrantAsk, ScopeAnswer, ScopeAsk
+from common.contracts.grants import GrantAnswer, GrantAsk, Recall, ScopeAnswer, ScopeAsk
 from common.contracts.identifiers import uuid7
-from common.contracts.subjects import GRANTS_ASK, KEY_ACTIVITY, PRESENCE, QUOTA_STATE, REQUESTS, WATERMARKS
+from common.contracts.subjects import GRANTS_ASK, GRANTS_RECALL, KEY_ACTIVITY, PRESENCE, QUOTA_STATE, REQUESTS, WATERMARKS
 from tests.servers.fixtures import Bus
 
 MONTH = datetime.now(UTC).strftime("%Y-%m")
@@ -139,6 +139,7 @@ class GatewaySide:
         organization_id: str = "org-1",
         tokens: int | None = None,
         cost: int | None = None,
+        daily_tokens: int | None = None,
         retention_days: int | None = None,
     ) -> None:
         record = ProjectRecord(
@@ -146,17 +147,32 @@ class GatewaySide:
             organization_id=organization_id,
             version=version,
             status="active",
-            limits=Limits(version=version, monthly_tokens=tokens, monthly_cost_nanousd=cost),
+            limits=Limits(version=version, monthly_tokens=tokens, monthly_cost_nanousd=cost, daily_tokens=daily_tokens),
             retention_days=retention_days,
         )
         await self._put(project_entry(project_id), record)
 
-    async def put_organization(self, organization_id: str = "org-1", *, version: int = 1, time_zone: str = "UTC") -> None:
-        record = OrganizationRecord(organization_id=organization_id, version=version, status="active", time_zone=time_zone)
+    async def put_organization(
+        self, organization_id: str = "org-1", limits: Limits = NO_LIMITS, *, version: int = 1, time_zone: str = "UTC"
+    ) -> None:
+        record = OrganizationRecord(
+            organization_id=organization_id, version=version, status="active", time_zone=time_zone, limits=limits
+        )
         await self._put(organization_entry(organization_id), record)
 
     async def _put(self, entry: str, record: msgspec.Struct) -> None:
         await self.accounts.jetstream(timeout=30).publish(f"$KV.DIRECTORY.{entry}", msgspec.json.encode(record))
+
+    async def hear_recalls(self) -> list[Recall]:
+        """A list that fills with what is recalled from now on."""
+        heard: list[Recall] = []
+
+        async def said(message: Any) -> None:
+            heard.append(msgspec.json.decode(message.data, type=Recall))
+
+        await self.gateway.subscribe(GRANTS_RECALL, cb=said)
+        await self.gateway.flush()
+        return heard
 
     async def hear_watermarks(self, boot: str) -> list[Watermark]:
         """A list that fills with what is said of a boot from now on."""

@@ -2,10 +2,13 @@
 
 import asyncio
 
-from common.contracts.grants import ScopeAsk
+import pytest
+
+from common.contracts.directory import Limits
+from common.contracts.grants import Recall, ScopeAsk
 from common.contracts.identifiers import uuid7
 from tests.integration.usage.conftest import Books, UsageProcess, eventually
-from tests.integration.usage.gateway_side import MONTH, GatewaySide, make_event
+from tests.integration.usage.gateway_side import DAY, MONTH, GatewaySide, make_event
 
 
 async def test_fifty_boots_at_once_never_get_more_than_the_limit(usage: UsageProcess, gateway: GatewaySide, books: Books) -> None:
@@ -25,7 +28,7 @@ async def test_fifty_boots_at_once_never_get_more_than_the_limit(usage: UsagePro
     )[0]
     assert stored[0] <= 10_000
     assert stored[1] <= 1_000_000
-    assert {answer.status for answer in answers} == {"granted", "exhausted"}
+    assert {answer.status for answer in answers} == {"granted", "recalling"}
     assert all(answer.held_tokens + answer.used_tokens <= 10_000 for answer in answers)
     best = {boot: max(a.granted_tokens or 0 for a in answers[i::50]) for i, boot in enumerate(boots)}
     assert sum(best.values()) == stored[0]
@@ -38,15 +41,18 @@ async def test_a_closed_boot_gives_back_what_it_has_not_spent(usage: UsageProces
     await gateway.put_project(project, tokens=1_000)
     first = await gateway.ask_tokens(dead, project, 1, need_tokens=1_000)
     assert (first.status, first.granted_tokens) == ("granted", 1_000)
-    assert (await gateway.ask_tokens(alive, project, 1, need_tokens=500)).status == "exhausted"
+    assert (await gateway.ask_tokens(alive, project, 1, need_tokens=500)).status == "recalling"
+    assert (await gateway.ask_tokens(alive, project, 2, need_tokens=1_001)).status == "exhausted", "more than there is at all"
     await gateway.ship([make_event(project, dead), make_event(project, dead)], boot=dead, first=2)
     await gateway.ship([], boot=dead, first=4, last=3, close=3)
     await eventually(lambda: books.query("SELECT 1 FROM boots WHERE boot = %s AND close_at = 3 AND NOT closed", dead))
-    await eventually(lambda: books.query("SELECT 1 FROM ledger WHERE scope_id = %s AND spent_tokens = 30", project))
-    waiting = await gateway.ask_tokens(alive, project, 2, need_tokens=500)
-    assert (waiting.status, waiting.used_tokens, waiting.held_tokens) == ("exhausted", 30, 970)
+    await eventually(
+        lambda: books.query("SELECT 1 FROM ledger WHERE scope_id = %s AND length(period) = 7 AND spent_tokens = 30", project)
+    )
+    waiting = await gateway.ask_tokens(alive, project, 3, need_tokens=500)
+    assert (waiting.status, waiting.used_tokens, waiting.held_tokens) == ("recalling", 30, 970)
     await gateway.ship([make_event(project, dead)], boot=dead, first=1)
-    sequence = iter(range(3, 10_000))
+    sequence = iter(range(4, 10_000))
 
     async def served() -> bool:
         return (await gateway.ask_tokens(alive, project, next(sequence), need_tokens=955)).status == "granted"
@@ -85,7 +91,7 @@ async def test_a_lowered_limit_stops_grants_until_enough_comes_back(usage: Usage
     assert (await gateway.ask_tokens(one, project, 1, need_tokens=600)).granted_tokens == 600
     await gateway.put_project(project, version=2, tokens=500)
     refused = await gateway.ask_tokens(other, project, 1, limit_version=2, need_tokens=100)
-    assert (refused.status, refused.held_tokens, refused.limit_tokens) == ("exhausted", 600, 500)
+    assert (refused.status, refused.held_tokens, refused.limit_tokens) == ("recalling", 600, 500)
     returned = await gateway.ask_tokens(one, project, 2, limit_version=2, granted_tokens=200, settled_tokens=150, returning=True)
     assert returned.granted_tokens == 200
     late = await gateway.ask_tokens(one, project, 1, need_tokens=600)
@@ -102,7 +108,9 @@ async def test_no_limit_means_no_bound_and_a_later_limit_counts_the_past(
     free = await gateway.ask_tokens(boot, project, 1, need_tokens=10**9)
     assert (free.status, free.granted_tokens, free.granted_nanousd) == ("granted", None, None)
     await gateway.ship([make_event(project, boot, prompt_tokens=600, completion_tokens=0)], boot=boot, first=1)
-    await eventually(lambda: books.query("SELECT 1 FROM ledger WHERE scope_id = %s AND spent_tokens = 600", project))
+    await eventually(
+        lambda: books.query("SELECT 1 FROM ledger WHERE scope_id = %s AND length(period) = 7 AND spent_tokens = 600", project)
+    )
     await gateway.put_project(project, version=2, tokens=1_000)
     limited = await gateway.ask_tokens(
         boot, project, 2, limit_version=2, settled_tokens=600, reserved_tokens=50, granted_tokens=None, need_tokens=100
@@ -137,3 +145,61 @@ async def test_an_operator_can_release_a_boot_that_is_gone_for_ever(usage: Usage
     assert usage.run("release", "--boot", dead).returncode == 1
     assert (await gateway.ask_tokens(uuid7(), project, 1, need_tokens=1_000)).status == "granted"
     assert (await gateway.ask_tokens(dead, project, 2, need_tokens=1)).status == "closed"
+
+
+def tell(scope: str, scope_id: str, period: str, *, seq: int, version: int, limit: int | None, **amounts: int) -> ScopeAsk:
+    """An ask that tells the limit of its scope."""
+    return ScopeAsk(scope=scope, scope_id=scope_id, period=period, limit_version=version, limit_tokens=limit, seq=seq, **amounts)
+
+
+@pytest.mark.parametrize(("scope", "period"), [("key", MONTH), ("key", DAY), ("member", MONTH), ("end_user", DAY)])
+async def test_limits_that_only_gateways_know_are_told_with_the_ask(
+    usage: UsageProcess, gateway: GatewaySide, scope: str, period: str
+) -> None:
+    """The newest version that any boot has told stands for all; together they get no more than it."""
+    scope_id, one, other = f"{uuid7()}/somebody", uuid7(), uuid7()
+    await gateway.present(one)
+    first = (await gateway.ask(one, tell(scope, scope_id, period, seq=1, version=1, limit=1_000, need_tokens=400))).answers[0]
+    assert (first.status, first.granted_tokens, first.limit_tokens) == ("granted", 400, 1_000)
+    lowered = (await gateway.ask(other, tell(scope, scope_id, period, seq=1, version=2, limit=500, need_tokens=200))).answers[0]
+    assert (lowered.status, lowered.limit_tokens) == ("recalling", 500)
+    late = await gateway.ask(
+        one, tell(scope, scope_id, period, seq=2, version=1, limit=1_000, granted_tokens=400, need_tokens=200)
+    )
+    assert (late.answers[0].status, late.answers[0].limit_tokens, late.answers[0].limit_version) == ("exhausted", 500, 2)
+
+
+async def test_days_and_organizations_have_budgets_of_their_own(usage: UsageProcess, gateway: GatewaySide) -> None:
+    """The day's limit of a project and the limits of its organization come from the directory, each for its own period."""
+    project, organization, boot = uuid7(), uuid7(), uuid7()
+    await gateway.put_organization(organization, Limits(version=1, monthly_tokens=90, daily_tokens=30))
+    await gateway.put_project(project, tokens=70, daily_tokens=20)
+    asks = [
+        ScopeAsk(scope=scope, scope_id=scope_id, period=period, limit_version=1, seq=1, need_tokens=need)
+        for scope, scope_id, period, need in (
+            ("project", project, MONTH, 70),
+            ("project", project, DAY, 21),
+            ("organization", organization, MONTH, 91),
+            ("organization", organization, DAY, 30),
+        )
+    ]
+    await gateway.present(boot)
+    answers = (await gateway.ask(boot, *asks)).answers
+    assert [(answer.status, answer.limit_tokens) for answer in answers] == [
+        ("granted", 70),
+        ("exhausted", 20),
+        ("exhausted", 90),
+        ("granted", 30),
+    ]
+
+
+async def test_a_recall_is_said_when_others_hold_what_is_needed(usage: UsageProcess, gateway: GatewaySide) -> None:
+    """Everybody hears who needs what; once it has been returned, the next ask is served."""
+    project, rich, poor = uuid7(), uuid7(), uuid7()
+    await gateway.put_project(project, tokens=1_000)
+    await gateway.ask_tokens(rich, project, 1, need_tokens=1_000)
+    heard = await gateway.hear_recalls()
+    assert (await gateway.ask_tokens(poor, project, 1, need_tokens=300)).status == "recalling"
+    await eventually(lambda: Recall(boot=poor, scopes=(("project", project, MONTH),)) in heard)
+    await gateway.ask_tokens(rich, project, 2, granted_tokens=100, returning=True)
+    assert (await gateway.ask_tokens(poor, project, 2, need_tokens=300)).status == "granted"

@@ -41,7 +41,7 @@ def raw(books: Books, project: str) -> set[str]:
 def counted(books: Books, project: str) -> tuple[object, object]:
     return (
         books.one("SELECT sum(requests)::bigint FROM daily_usage WHERE project_id = %s", project),
-        books.one("SELECT sum(spent_tokens)::bigint FROM ledger WHERE scope_id = %s", project),
+        books.one("SELECT sum(spent_tokens)::bigint FROM ledger WHERE scope_id = %s AND length(period) = 7", project),
     )
 
 

@@ -6,6 +6,9 @@ from common.contracts.identifiers import uuid7
 from tests.integration.usage.conftest import Books, UsageProcess, eventually
 from tests.integration.usage.gateway_side import DAY, MONTH, GatewaySide, make_event
 
+LEDGER = "SELECT spent_tokens, spent_nanousd FROM ledger WHERE scope_id = %s AND length(period) = 7"
+BOOT_SPEND = "SELECT sum(tokens)::bigint, sum(nanousd)::bigint FROM boot_spend WHERE scope_id = %s AND length(period) = 7"
+
 
 async def test_an_envelope_is_in_the_books(usage: UsageProcess, gateway: GatewaySide, books: Books) -> None:
     """Two settled requests reach raw rows, the daily aggregate, the ledger and the watermark."""
@@ -20,9 +23,9 @@ async def test_an_envelope_is_in_the_books(usage: UsageProcess, gateway: Gateway
         "SELECT day::text, requests, errors, prompt_tokens, completion_tokens, cost_nanousd FROM daily_usage WHERE project_id = %s",
         project,
     ) == [(DAY, 2, 1, 20, 10, 2_000)]
-    assert books.query("SELECT period, spent_tokens, spent_nanousd FROM ledger WHERE scope_id = %s", project) == [
-        (MONTH, 30, 2_000)
-    ]
+    assert books.query(
+        "SELECT period, spent_tokens, spent_nanousd FROM ledger WHERE scope_id = %s AND length(period) = 7", project
+    ) == [(MONTH, 30, 2_000)]
     await eventually(lambda: quota and quota[-1].used_tokens == 30)
 
 
@@ -45,10 +48,12 @@ async def test_repeats_and_order_change_nothing(usage: UsageProcess, gateway: Ga
     for project in projects:
         of_project = [event for events in told.values() for event in events if event.project_id == project]
         tokens, cost = sum(e.prompt_tokens + e.completion_tokens for e in of_project), sum(e.cost_nanousd for e in of_project)
-        assert books.query("SELECT spent_tokens, spent_nanousd FROM ledger WHERE scope_id = %s", project) == [(tokens, cost)]
-        assert books.query("SELECT sum(tokens)::bigint, sum(nanousd)::bigint FROM boot_spend WHERE scope_id = %s", project) == [
-            (tokens, cost)
-        ]
+        assert books.query(
+            "SELECT spent_tokens, spent_nanousd FROM ledger WHERE scope_id = %s AND length(period) = 7", project
+        ) == [(tokens, cost)]
+        assert books.query(
+            "SELECT sum(tokens)::bigint, sum(nanousd)::bigint FROM boot_spend WHERE scope_id = %s AND length(period) = 7", project
+        ) == [(tokens, cost)]
         assert books.query(
             "SELECT sum(requests)::bigint, sum(prompt_tokens + completion_tokens)::bigint FROM daily_usage WHERE project_id = %s",
             project,
@@ -56,3 +61,35 @@ async def test_repeats_and_order_change_nothing(usage: UsageProcess, gateway: Ga
         assert books.query(
             "SELECT sum(observations)::bigint FROM durations WHERE project_id = %s AND metric = 'latency'", project
         ) == [(len(of_project),)]
+
+
+async def test_every_scope_of_a_request_is_booked_by_month_and_by_day(
+    usage: UsageProcess, gateway: GatewaySide, books: Books
+) -> None:
+    """Organization, project, key, member and, where they have limits, end users; a repeat adds nothing anywhere."""
+    boot, project, organization = uuid7(), uuid7(), uuid7()
+    of_ada = {"organization_id": organization, "owner_id": "ada", "end_user": "u/1"}
+    events = [
+        make_event(project, boot, key_id="k1", end_user_counted=True, **of_ada),
+        make_event(project, boot, key_id="k1", **of_ada),
+        make_event(project, boot, key_id="k2", organization_id=organization, end_user="u/2"),
+    ]
+    for _ in range(2):
+        await gateway.ship(events, boot=boot, first=1)
+    await eventually(lambda: books.query("SELECT 1 FROM boots WHERE boot = %s AND contiguous = 3", boot))
+    each = sum((events[0].prompt_tokens, events[0].completion_tokens))
+    for period in (MONTH, DAY):
+        found = books.query(
+            "SELECT scope, scope_id, spent_tokens, b.tokens FROM ledger l JOIN boot_spend b USING (scope, scope_id, period) "
+            "WHERE b.boot = %s AND period = %s ORDER BY 1, 2",
+            boot,
+            period,
+        )
+        assert found == [
+            ("end_user", f"{project}/u/1", each, each),
+            ("key", "k1", 2 * each, 2 * each),
+            ("key", "k2", each, each),
+            ("member", f"{organization}/ada", 2 * each, 2 * each),
+            ("organization", organization, 3 * each, 3 * each),
+            ("project", project, 3 * each, 3 * each),
+        ]

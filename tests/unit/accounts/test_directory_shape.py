@@ -14,7 +14,18 @@ FIELDS = {
         "version",
         "ProjectRecord": "alert_percents budget_mode cache end_user_limits environment limits models name on_no_grant "
         "organization_id project_id retention_days revoked_streams status tier version",
-    }
+    },
+    2: {
+        "KeyRecord": "expires_at key_id label limits lookup models name networks organization_id owner_id owner_kind project_id "
+        "scopes secrets status tags version",
+        "Limits": "concurrency daily_cost_nanousd daily_tokens monthly_cost_nanousd monthly_tokens requests_per_minute "
+        "tokens_per_minute version",
+        "MemberRecord": "kind limits member_id organization_id status version",
+        "OrganizationRecord": "alert_percents end_user_limits enforcement limits max_staleness_seconds name organization_id status "
+        "time_zone version",
+        "ProjectRecord": "alert_percents budget_mode cache end_user_limits enforcement environment limits models name on_no_grant "
+        "on_unpriced organization_id project_id retention_days revoked_streams status tier version",
+    },
 }
 """By shape, once released never edited: a new field needs a new entry here and the next SHAPE in accounts/domain/objects.py."""
 

@@ -13,6 +13,7 @@ from common import problems
 from common.contracts.prices import built_in_book
 from common.health import Dependency, Heartbeat, State, health_routes
 from usage.domain.presence import Present
+from usage.inbound.alerts import alert_routes
 from usage.inbound.caller import caller_dependency
 from usage.inbound.listeners import Listeners, build_broker
 from usage.inbound.reports import report_routes
@@ -21,6 +22,7 @@ from usage.outbound.bus import Bus
 from usage.outbound.database import PERMANENT, TRANSIENT, Database
 from usage.outbound.directory_feed import DirectoryFeed
 from usage.outbound.key_set import KeySet
+from usage.outbound.ledger_store import Scope
 from usage.outbound.present_roles import PresentRoles
 from usage.outbound.recalls import Recalls
 from usage.settings import Settings
@@ -33,7 +35,9 @@ from usage.use_cases.prune_projects import prune_projects
 from usage.use_cases.publish_key_activity import PublishKeyActivity
 from usage.use_cases.publish_quota import PublishQuota
 from usage.use_cases.publish_watermarks import PublishWatermarks
+from usage.use_cases.raise_alerts import RaiseAlerts
 from usage.use_cases.record_requests import RecordRequests
+from usage.use_cases.show_alerts import ShowAlerts
 from usage.use_cases.show_usage import ShowUsage
 from usage.use_cases.watch_over import Watchdog
 
@@ -58,11 +62,10 @@ class Service:
         self.partitions = Partitions(self.database, settings.retention_days)
         self.present = Present()
         self.quota = PublishQuota(self.database, self.bus)
-        self.directory = ProjectDirectory(self.database, DirectoryFeed(self.bus), self.quota.touch)
+        self.alerts = RaiseAlerts(self.database, self.bus)
+        self.directory = ProjectDirectory(self.database, DirectoryFeed(self.bus), self._touched)
         self.key_activity = PublishKeyActivity(self.bus)
-        record = RecordRequests(
-            self.database, self.bus, self.partitions, built_in_book(), self.quota.touch, self.key_activity.used
-        )
+        record = RecordRequests(self.database, self.bus, self.partitions, built_in_book(), self._touched, self.key_activity.used)
         self.requests = RequestListener(lambda: self.bus.jetstream, record)
         self.watermarks = PublishWatermarks(self.database, self.bus, self._present_boots)
         answer = AnswerGrants(self.database, self.directory, lambda: len(self._present_boots()), Recalls(self.bus).say)
@@ -83,6 +86,7 @@ class Service:
             "listeners": self.listeners.run,
             "directory": self.directory.run,
             "quota": self.quota.run,
+            "alerts": self.alerts.run,
             "key_activity": self.key_activity.run,
             "watermarks": self.watermarks.run,
             "partitions": self._maintain,
@@ -123,6 +127,10 @@ class Service:
             Dependency("accepting", "down" if self.draining else "up", needed=True),
         ]
 
+    def _touched(self, scopes: frozenset[Scope]) -> None:
+        self.quota.touch(scopes)
+        self.alerts.touch(scopes)
+
     def _present_boots(self) -> list[str]:
         return self.present.boots(time.monotonic())
 
@@ -156,6 +164,7 @@ def build_app(settings: Settings) -> FastAPI:
     app.include_router(health_routes(service.check))
     caller = caller_dependency(lambda token: identify_caller(token, service.keys, service.present_roles))
     app.include_router(report_routes(ShowUsage(service.database), caller))
+    app.include_router(alert_routes(ShowAlerts(service.database), caller))
     return app
 
 

@@ -100,3 +100,9 @@ async def find_project(connection: AsyncConnection, project_id: str) -> ProjectV
     async with connection.cursor(row_factory=class_row(ProjectView)) as cursor:
         await cursor.execute(FIND, (project_id,))
         return await cursor.fetchone()
+
+
+async def find_organization(connection: AsyncConnection, organization_id: str) -> bool:
+    """Whether there is one of that id."""
+    cursor = await connection.execute("SELECT FROM organizations WHERE organization_id = %s", (organization_id,))
+    return cursor.rowcount > 0

@@ -49,7 +49,6 @@ def test_a_change_of_limits_merges_and_raises_their_version(accounts: Service, o
             {"limits": {"monthly_tokens": 100}, "name": "Other"},
             {"limits": {"concurrency": None}, "end_user_limits": {"requests_per_minute": 5}},
             {"alert_percents": []},
-            {"enforcement": "soft"},
         )
     ]
     assert [answer.status_code for answer in answers] == [200] * 4

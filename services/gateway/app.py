@@ -17,9 +17,11 @@ from prometheus_client import CollectorRegistry
 from common.bus import connection
 from common.client_address import parse_networks
 from common.contracts.api_keys import Peppers
+from common.contracts.directory import NO_LIMITS, Limits
 from common.contracts.prices import built_in_book
 from common.health import Dependency, health_routes
 from gateway.background import RESTART_SECONDS, Background
+from gateway.domain.address_failures import AddressFailures
 from gateway.domain.calendar import Calendar
 from gateway.domain.caller import Record
 from gateway.domain.directory_view import DirectoryView
@@ -40,6 +42,7 @@ from gateway.outbound.event_publisher import EventPublisher
 from gateway.outbound.event_spool.spool import EventSpool
 from gateway.outbound.grants import Grants
 from gateway.outbound.meters import Meters, MetersCollector
+from gateway.outbound.rates import Rates
 from gateway.outbound.response_cache import ResponseCache
 from gateway.outbound.routes_file import UpstreamAddress, read_routes
 from gateway.outbound.upstream.client import PoolLimits, Timeouts, UpstreamClient
@@ -59,6 +62,7 @@ from gateway.use_cases.relay_stream import ActiveStreams
 from gateway.use_cases.settle_request import SettleRequest
 from gateway.use_cases.show_quota import QuotaStates, ShowQuota
 from gateway.use_cases.take_hold import TakeHold
+from gateway.use_cases.take_rate import TakeRate
 
 log = logging.getLogger(__name__)
 
@@ -125,6 +129,10 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         client = Client()
         grants = Grants(client, gateway=spool.gateway, boot=spool.boot, expected=_ordinary_hold(routes))
         calendar = Calendar()
+        rates = Rates(client, gateway=spool.gateway, boot=spool.boot)
+        by_address = _limits_by_address(settings)
+        take_rate = TakeRate(rates, settings.grant_wait_ms / 1000, by_address)
+        confinement = Confinement(parse_networks(settings.trusted_proxies))
         take_hold = TakeHold(grants, calendar, settings.grant_wait_ms / 1000)
         changed = _on_change(view, streams, take_hold)
         feed = DirectoryFeed(client, view, file, gateway=spool.gateway, boot=spool.boot, changed=changed)
@@ -143,7 +151,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         plan = PlanRequest(routes, calendar, take_hold, learned, lambda _model, _request: None, prices.dearest())
         answer = AnswerChat(
             plan=plan,
-            take_rate=None,
+            take_rate=take_rate,
             take_hold=take_hold,
             extend_hold=ExtendHold(take_hold, spool),
             call_upstream=CallUpstream(upstream, targets, Health(), spool, _retry_policy(settings), identify.still_valid),
@@ -160,7 +168,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             max_body=settings.max_body_bytes,
             body_seconds=settings.body_seconds,
             slow_reader_seconds=settings.slow_reader_seconds,
-            address=None,
+            address=confinement.address if by_address is not NO_LIMITS else None,
         )
         registry = CollectorRegistry()
         rest = people_app(readiness(lambda: hot.draining, view, feed, spool, client, grants, cache), registry)
@@ -177,10 +185,11 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             },
             identify,
             meters.refused,
-            Confinement(parse_networks(settings.trusted_proxies)),
+            confinement,
+            AddressFailures(settings.ip_failures_per_minute),
             max_in_flight=settings.max_in_flight,
         )
-        registry.register(MetersCollector(meters, gauges(hot, view, feed, publisher, grants, upstream, cache)))
+        registry.register(MetersCollector(meters, gauges(hot, view, feed, publisher, grants, rates, upstream, cache)))
         background = Background()
         stack.push_async_callback(_stop_bus, background, feed, publisher, grants, client)
         background.start("sweep", chat.sweep)
@@ -188,7 +197,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             background.start("cache", cache.connect)
         background.start("spool", publisher.keep_syncing)
         background.start("recovery", publisher.keep_recovering)
-        background.start("bus", lambda: _bus(settings, client, feed, publisher, grants, states, background))
+        background.start("bus", lambda: _bus(settings, client, feed, publisher, grants, rates, states, background))
         yield Gateway(hot, chat, streams)
 
 
@@ -198,6 +207,7 @@ async def _bus(
     feed: DirectoryFeed,
     publisher: EventPublisher,
     grants: Grants,
+    rates: Rates,
     states: QuotaStates,
     background: Background,
 ) -> None:
@@ -223,6 +233,7 @@ async def _bus(
             await asyncio.sleep(RESTART_SECONDS)
     background.start("directory", feed.run)
     background.start("grants", grants.run)
+    background.start("rates", rates.run)
     background.start("shipper", publisher.run)
     await listen_to_recalls(client, grants.recall)
     await listen_to_quota(client, states)
@@ -248,6 +259,17 @@ def _on_change(view: DirectoryView, streams: ActiveStreams, take_hold: TakeHold)
             streams.cut(record)
 
     return changed
+
+
+def _limits_by_address(settings: Settings) -> Limits:
+    """What every client address may use; settings of 0 are no limit."""
+    limits = Limits(
+        version=1,
+        requests_per_minute=settings.ip_requests_per_minute or None,
+        tokens_per_minute=settings.ip_tokens_per_minute or None,
+        concurrency=settings.ip_concurrency or None,
+    )
+    return NO_LIMITS if limits == Limits(version=1) else limits
 
 
 def _ordinary_hold(routes: Routes) -> tuple[int, int]:

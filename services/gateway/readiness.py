@@ -12,6 +12,7 @@ from gateway.outbound.directory_feed import DirectoryFeed
 from gateway.outbound.event_publisher import EventPublisher
 from gateway.outbound.event_spool.spool import EventSpool
 from gateway.outbound.grants import Grants
+from gateway.outbound.rates import Rates
 from gateway.outbound.response_cache import ResponseCache
 from gateway.outbound.upstream.client import UpstreamClient
 
@@ -65,6 +66,7 @@ def gauges(
     feed: DirectoryFeed,
     publisher: EventPublisher,
     grants: Grants,
+    rates: Rates,
     upstream: UpstreamClient,
     cache: ResponseCache | None,
 ) -> dict[tuple[str, str], Callable[[], float]]:
@@ -85,6 +87,10 @@ def gauges(
         (f"{prefix}grant_asks", "Asks for grants"): lambda: grants.asks,
         (f"{prefix}grant_recalls", "Grants returned because another gateway needed them"): lambda: grants.recalls,
         (f"{prefix}grant_failures", "Asks without an answer"): lambda: grants.failures,
+        (f"{prefix}rate_waits", "Requests that waited for a lease on a limit per minute"): lambda: rates.waits,
+        (f"{prefix}rate_asks", "Asks for such leases"): lambda: rates.asks,
+        (f"{prefix}rate_failures", "Asks for such leases without an answer"): lambda: rates.failures,
+        (f"{prefix}rate_degraded", "Requests let in on an even share, as nobody could be asked"): lambda: rates.degraded,
         (f"{prefix}clock_skew_seconds", "The budget authority's clock minus ours"): lambda: grants.skew_ms / 1000,
         (f"{prefix}upstream_connections", "Open connections to upstreams"): lambda: upstream.stats().open,
     }

@@ -30,6 +30,12 @@ class Settings(BaseSettings):
     cache_password: SecretStr = SecretStr("")
     trusted_proxies: str = ""
     """CIDR blocks with commas: a peer in one of them may say by X-Forwarded-For on whose behalf it asks."""
+    ip_requests_per_minute: int = 0
+    ip_tokens_per_minute: int = 0
+    ip_concurrency: int = 0
+    """Limits of every client address, over all gateways; 0 = none."""
+    ip_failures_per_minute: int = 600
+    """Refused keys from one address, in this process, until it is refused unseen; 0 = any number."""
     grant_wait_ms: int = 50
     max_body_bytes: int = 10 * 1024 * 1024
     body_seconds: float = 30.0

@@ -27,6 +27,7 @@ from usage.outbound.present_roles import PresentRoles
 from usage.outbound.recalls import Recalls
 from usage.settings import Settings
 from usage.use_cases.answer_grants import AnswerGrants
+from usage.use_cases.answer_rates import AnswerRates
 from usage.use_cases.explain_request import ExplainRequest
 from usage.use_cases.identify_caller import identify_caller
 from usage.use_cases.keep_partitions import Partitions
@@ -69,8 +70,11 @@ class Service:
         self.requests = RequestListener(lambda: self.bus.jetstream, record)
         self.watermarks = PublishWatermarks(self.database, self.bus, self._present_boots)
         answer = AnswerGrants(self.database, self.directory, lambda: len(self._present_boots()), Recalls(self.bus).say)
+        self.rates = AnswerRates(self.database, lambda: len(self._present_boots()))
         broker = build_broker(url=settings.nats_url, password=password)
-        self.listeners = Listeners(broker, answer, ExplainRequest(self.database), (*TRANSIENT, *PERMANENT), self.present)
+        self.listeners = Listeners(
+            broker, answer, self.rates, ExplainRequest(self.database), (*TRANSIENT, *PERMANENT), self.present
+        )
         self.watchdog = Watchdog(
             self.database, self.bus, settings.nats_url, lambda: self.listeners.connected, self.requests.heartbeat
         )
@@ -139,6 +143,7 @@ class Service:
             try:
                 await self.partitions.prepare(_today())
                 await self.partitions.prune(_today())
+                await self.rates.forget()
                 await prune_projects(self.database, _today(), self.partitions.retention_days)
             except (*TRANSIENT, *PERMANENT) as problem:
                 log.warning("partitions: not kept, again soon: %s", type(problem).__name__)

@@ -16,7 +16,8 @@ class RateAsk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One scope of an asking boot; ids are those of grants.ScopeAsk, an address for `ip`. `limit_*` None = no limit in that unit.
 
     `seq` rises with every ask of this boot for this scope; an older one than the last seen changes nothing and is not answered
-    with a lease. `used_*`: in the last 60 seconds, slots now. `want_*`: how much more is wanted, `need_*`: the least that helps a
+    with a lease. `used_*`: in the last 60 seconds, slots now. `kept_*`: what the boot still may use of its present lease, which it has
+    lowered to that before sending; the answer is never less. `want_*`: how much is wanted in all, `need_*`: the least that helps a
     waiting request.
     """
 
@@ -30,6 +31,9 @@ class RateAsk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     used_requests: int = 0
     used_tokens: int = 0
     used_slots: int = 0
+    kept_requests: int = 0
+    kept_tokens: int = 0
+    kept_slots: int = 0
     want_requests: int = 0
     want_tokens: int = 0
     want_slots: int = 0

@@ -1,14 +1,16 @@
 """The `/v1` routes below FastAPI: a plain ASGI callable that answers them and hands everything else on."""
 
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from common.contracts.directory import EndpointScope
 from common.contracts.identifiers import uuid7
+from gateway.domain.address_failures import AddressFailures
 from gateway.domain.caller import Caller
 from gateway.domain.endpoints import SCOPES
-from gateway.domain.refusals import InvalidKey, MethodNotAllowed, Refusal, RouteNotFound, ShuttingDown
+from gateway.domain.refusals import InvalidKey, MethodNotAllowed, RateLimited, Refusal, RouteNotFound, ShuttingDown
 from gateway.inbound.confinement import Confinement
 from gateway.inbound.errors import error_body, error_headers
 from gateway.inbound.request_body import ClientGone, Receive, Scope, Send
@@ -42,6 +44,7 @@ class HotPath:
         identify: IdentifyCaller,
         refused: Callable[[str], None],
         confinement: Confinement,
+        failures: AddressFailures,
         *,
         max_in_flight: int,
     ) -> None:
@@ -49,6 +52,8 @@ class HotPath:
         self._identify = identify
         self._refused = refused
         self._confine = confinement.require
+        self._address = confinement.address
+        self._failures = failures
         self._max_in_flight = max_in_flight
         self._by_path: dict[str, dict[str, tuple[Handler, EndpointScope]]] = {}
         for (method, path), handler in routes.items():
@@ -90,12 +95,23 @@ class HotPath:
             raise ShuttingDown("This gateway is being stopped; try again.", retry_after=1)
         if self.in_flight > self._max_in_flight:
             raise Overloaded("This gateway is answering as many requests as it can.", retry_after=1)
-        for name, value in scope["headers"]:
-            if name == b"authorization":
-                if value[:7].lower() == b"bearer ":
-                    return self._identify(value[7:].strip().decode("latin-1"))
-                break
-        raise InvalidKey("Incorrect API key provided.")
+        if self._failures:
+            self._refuse_guesser(scope)
+        try:
+            return self._identify(_bearer(scope))
+        except InvalidKey:
+            self._failures.failed(self._address(scope), time.monotonic())
+            raise
+
+    def _refuse_guesser(self, scope: Scope) -> None:
+        wait = self._failures.wait_of(self._address(scope), time.monotonic())
+        if wait > 0:
+            raise RateLimited(
+                "Too many requests with an incorrect API key from your network address.",
+                retry_after=max(1, round(wait)),
+                limit_source="ip.failures_per_minute",
+                limit=self._failures.per_minute,
+            )
 
     @staticmethod
     def _handler(handlers: dict[str, tuple[Handler, EndpointScope]] | None, scope: Scope) -> tuple[Handler, EndpointScope]:
@@ -113,6 +129,16 @@ class HotPath:
         headers = error_headers(refusal, body, refusal.request_id or uuid7())
         await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+
+def _bearer(scope: Scope) -> str:
+    """The key as it was sent; raises InvalidKey without one."""
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            if value[:7].lower() == b"bearer ":
+                return str(value[7:].strip(), "latin-1")
+            break
+    raise InvalidKey("Incorrect API key provided.")
 
 
 def _template(path: str) -> str:

@@ -50,7 +50,7 @@ class AnswerChat:
         self,
         *,
         plan: PlanRequest,
-        take_rate: TakeRate | None,
+        take_rate: TakeRate,
         take_hold: TakeHold,
         extend_hold: ExtendHold,
         call_upstream: CallUpstream,
@@ -81,7 +81,7 @@ class AnswerChat:
         if not self._spool.accepts_starts:  # not even a cache hit: it could not be recorded
             raise _spool_full()
         run = self._plan(caller, body, asked_tier, endpoint)
-        if self._take_rate is not None and (rates := self._take_rate.scopes(caller, run.request.user, address)):
+        if rates := self._take_rate.scopes(caller, run.request.user, address):
             run.permit = await self._take_rate.admit(rates)
         try:
             answer = await self._from_cache(run, use_cache=use_cache)

@@ -15,10 +15,11 @@ from nats.errors import Error
 from common.bus import connection
 from common.contracts.events import ExplainAnswer, ExplainAsk, Presence
 from common.contracts.grants import GrantAnswer, GrantAsk
-from common.contracts.subjects import EXPLAIN_ASK, GRANTS_ASK, PRESENCE
+from common.contracts.rates import RatesAnswer, RatesAsk
+from common.contracts.subjects import EXPLAIN_ASK, GRANTS_ASK, PRESENCE, RATES_ASK
 from common.health import Heartbeat
 from usage.domain.presence import Present
-from usage.use_cases.counters import GRANT_FAILURES, GRANT_SECONDS
+from usage.use_cases.counters import GRANT_FAILURES, GRANT_SECONDS, RATE_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -27,9 +28,11 @@ CONCURRENT_ASKS = 8
 RETRY_SECONDS = 1.0
 
 Answer = Callable[[GrantAsk], Awaitable[GrantAnswer]]
+AnswerRates = Callable[[RatesAsk], Awaitable[RatesAnswer]]
 Explain = Callable[[ExplainAsk], Awaitable[ExplainAnswer]]
 
 _asks = msgspec.json.Decoder(GrantAsk)
+_rates = msgspec.json.Decoder(RatesAsk)
 _explanations = msgspec.json.Decoder(ExplainAsk)
 _presences = msgspec.json.Decoder(Presence)
 
@@ -53,14 +56,16 @@ class Listeners:
         self,
         broker: NatsBroker,
         answer: Answer,
+        answer_rates: AnswerRates,
         explain: Explain,
         unavailable: tuple[type[Exception], ...],
         present: Present,
     ) -> None:
-        self._broker, self._answer, self._explain = broker, answer, explain
+        self._broker, self._answer, self._answer_rates, self._explain = broker, answer, answer_rates, explain
         self._unavailable, self._present = unavailable, present
         self.heartbeat = Heartbeat()
         broker.subscriber(GRANTS_ASK, queue=QUEUE, max_workers=CONCURRENT_ASKS, no_reply=True)(self.on_ask)
+        broker.subscriber(RATES_ASK, queue=QUEUE, max_workers=CONCURRENT_ASKS, no_reply=True)(self.on_rates)
         broker.subscriber(EXPLAIN_ASK, queue=QUEUE, max_workers=CONCURRENT_ASKS, no_reply=True)(self.on_explain)
         broker.subscriber(PRESENCE, no_reply=True)(self.on_presence)
 
@@ -103,6 +108,22 @@ class Listeners:
         except self._unavailable as problem:
             GRANT_FAILURES.labels("unavailable").inc()
             log.warning("grants: no answer: %s", type(problem).__name__)
+
+    async def on_rates(self, message: Msg) -> None:
+        """Answered from what is committed, or not at all."""
+        try:
+            ask = _rates.decode(message.data)
+        except msgspec.DecodeError as bad:
+            GRANT_FAILURES.labels("unreadable").inc()
+            log.warning("rates: an ask cannot be read: %s", bad)
+            return
+        try:
+            with RATE_SECONDS.time():
+                answer = await self._answer_rates(ask)
+            await message.respond(msgspec.json.encode(answer))
+        except self._unavailable as problem:
+            GRANT_FAILURES.labels("unavailable").inc()
+            log.warning("rates: no answer: %s", type(problem).__name__)
 
     async def on_explain(self, message: Msg) -> None:
         """Answered from what is booked, or not at all."""

@@ -19,6 +19,11 @@ GRANT_SECONDS = Histogram(
     "Time from hearing an ask to its answer.",
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2),
 )
+RATE_SECONDS = Histogram(
+    "usage_rate_seconds",
+    "Time from hearing an ask for rate leases to its answer.",
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2),
+)
 ALERTS_RAISED = Counter("usage_alerts_raised_total", "Thresholds passed and overruns to be expected, each told once.")
 LAG_MESSAGES = Gauge("usage_lag_messages", "Envelopes that wait in the stream, delivered or not.")
 DIRECTORY_RECORDS = Counter("usage_directory_records_total", "Directory records by what became of them.", ["fate"])

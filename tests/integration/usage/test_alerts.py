@@ -48,12 +48,13 @@ async def test_each_threshold_is_told_once(usage: UsageProcess, gateway: Gateway
             whole = (await client.get(path, params={"kind": "threshold"})).json()["data"]
             assert sorted(alert["percent"] for alert in whole) == [50, 80, 100]
             assert [alert["alert_id"] for alert in whole] == sorted((a["alert_id"] for a in whole), reverse=True)
-            paged, cursor = [], None
+            paged: list[dict[str, Any]] = []
+            params: dict[str, str] = {"kind": "threshold", "limit": "1"}
             for _ in whole:
-                answer = (await client.get(path, params={"kind": "threshold", "limit": 1, "cursor": cursor or None})).json()
+                answer = (await client.get(path, params=params)).json()
                 paged += answer["data"]
-                cursor = answer["next_cursor"]
-            assert (paged, cursor) == (whole, None)
+                params["cursor"] = answer["next_cursor"]
+            assert (paged, params["cursor"]) == (whole, None)
             assert (await client.get(path, params={"period": DAY})).json()["data"] == []
             assert (await client.get(path, params={"cursor": "x"})).status_code == 422
 

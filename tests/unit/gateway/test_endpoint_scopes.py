@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 
 from common.contracts.directory import EndpointScope
 from gateway.app import people_app
+from gateway.domain.address_failures import AddressFailures
 from gateway.domain.endpoints import SCOPES
 from gateway.inbound.confinement import Confinement
 from gateway.inbound.hot_path import PREFIXES, HotPath
@@ -20,7 +21,7 @@ async def nothing(*_: Any) -> None:
 
 def hot_path(routes: dict[tuple[str, str], Any], key: Any) -> HotPath:
     identify = IdentifyCaller(full_view(key), StandingFeed(), PEPPERS)  # type: ignore[arg-type] # a feed of ours
-    return HotPath(nothing, routes, identify, lambda _: None, Confinement(()), max_in_flight=10)
+    return HotPath(nothing, routes, identify, lambda _: None, Confinement(()), AddressFailures(0), max_in_flight=10)
 
 
 async def status_of(hot: HotPath, plaintext: str, method: str, path: str) -> tuple[int, bytes]:

@@ -17,8 +17,8 @@ class RateAsk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `seq` rises with every ask of this boot for this scope; an older one than the last seen changes nothing and is not answered
     with a lease. `used_*`: in the last 60 seconds, slots now. `kept_*`: what the boot still may use of its present lease, which it has
-    lowered to that before sending; the answer is never less. `want_*`: how much is wanted in all, `need_*`: the least that helps a
-    waiting request.
+    lowered to that before sending; the answer is never less. `want_*`: how much is wanted in all, `need_*`: what
+    requests wait for; of that, all that is free is given.
     """
 
     scope: str

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from common.contracts.directory import NO_LIMITS, Limits
 from gateway.domain.caller import Caller
 from gateway.domain.rate_headers import rate_headers
-from gateway.domain.rate_limit import NOTHING, Amount, RateScope
+from gateway.domain.rate_limit import Amount, RateScope
 from gateway.domain.refusals import RateLimited
 from gateway.domain.scopes import BudgetScope, budget_scopes
 from gateway.outbound.rates import Rates
@@ -124,7 +124,7 @@ def _may_help(scope: RateScope, amount: Amount, limit: str) -> bool:
         "tokens_per_minute": (scope.window.tokens, others.tokens, amount.tokens),
         "concurrency": (scope.slots, others.slots, amount.slots),
     }[limit]
-    return scope.seq == 0 or others == NOTHING or used + others_used + wanted <= scope.limit_of(limit)
+    return used + others_used + wanted <= scope.limit_of(limit)
 
 
 def _limited(scope: RateScope, limit: str, amount: Amount, now: float) -> RateLimited:

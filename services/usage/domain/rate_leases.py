@@ -32,8 +32,6 @@ def lease_of(share: Share, gateways: int) -> int:
     if share.limit is None:
         return 0
     free = max(0, share.limit - share.others - share.used - share.kept)
-    needed = max(0, share.need - share.kept)
-    if needed > free:
-        return share.kept
-    wanted = max(needed, share.want - share.kept)
+    needed = min(free, max(0, share.need - share.kept))
+    wanted = max(0, share.want - share.kept)
     return share.kept + max(needed, min(wanted, free // (2 * max(1, gateways))))

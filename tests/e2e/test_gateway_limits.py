@@ -1,0 +1,226 @@
+"""Limits of every owner and kind: what is refused names the limit, what is let in is covered, and whoever asks is told why."""
+
+import json
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from tests.e2e.harness import Gateway, Project, World, events, together
+from tests.e2e.running_stack import Answer, call, eventually
+
+CAPPED = {"model": "sim-fast-1", "max_tokens": 40}
+HELD = {"model": "sim-fault-slow.1000", "max_tokens": 40}
+SLICE = 1000
+
+
+def refused_by(answer: Answer) -> str:
+    """The limit that a 429 names."""
+    assert answer.status == 429, answer.body
+    assert int(answer.headers["retry-after"]) >= 1
+    error = answer.json["error"]
+    assert {"limit", "used", "held", "resets_at"} <= error.keys()
+    return error["limit_source"]
+
+
+@pytest.mark.parametrize("span", ["daily", "monthly"])
+@pytest.mark.parametrize("unit", ["tokens", "cost"])
+@pytest.mark.parametrize("owner", ["organization", "project", "key", "end_user"])
+def test_every_owners_budget_refuses_in_its_own_name(world: World, owner: str, span: str, unit: str) -> None:
+    """By the day and by the month, in tokens and in money; an answer that fits is served."""
+    limit = {f"{span}_{unit if unit == 'tokens' else 'cost_nanousd'}": 1}
+    organization = ""
+    fields: dict[str, Any] = {}
+    if owner == "organization":
+        organization = world.manage("POST", "/organizations", {"name": "Tight", "limits": limit})["id"]
+    elif owner == "end_user":
+        fields["end_user_limits"] = limit
+    project = world.new_project(organization=organization, **fields)
+    if owner == "project":
+        world.manage("PATCH", f"/projects/{project.id}", {"limits": limit})
+        eventually(lambda: world.gateway.chat(project, **CAPPED).status == 429)
+    if owner == "key":
+        project = world.new_key(project.id, limits=limit)
+    assert refused_by(world.gateway.chat(project, user="ada", **CAPPED)) == f"{owner}.{span}_{unit}"
+    if owner == "end_user":
+        assert world.gateway.chat(project, **CAPPED).status == 200, "a request of nobody in particular"
+
+
+def test_end_users_have_a_budget_each(world: World) -> None:
+    """What one has spent is not missing to the other."""
+    project = world.new_project(end_user_limits={"daily_tokens": 2_000})
+    spent = 0
+    while (answer := world.gateway.chat(project, user="ada", **CAPPED)).status == 200:
+        spent += answer.json["usage"]["total_tokens"]
+    assert refused_by(answer) == "end_user.daily_tokens"
+    assert 0 < spent <= 2_000
+    assert world.gateway.chat(project, user="grace", **CAPPED).status == 200
+
+
+def test_a_sliced_budget_is_not_locked_by_a_large_cap(world: World) -> None:
+    """What strict mode refuses, for its cap alone is more than the budget, is served when the hold grows with the answer."""
+    asked = {"model": "sim-length-50", "max_tokens": 32_000, "stream": True}
+    strict, sliced = (world.new_project(tokens=5_000, budget_mode=mode) for mode in ("strict", "sliced"))
+    assert refused_by(world.gateway.chat(strict, **asked)) == "project.monthly_tokens"
+    with world.gateway.stream(sliced, **asked) as response:
+        assert response.status_code == 200
+        last = list(events(response))[-1]
+    assert last == {"done": True}
+    (row,) = world.compare(sliced, 1).values()
+    assert (row["usage_source"], row["decision"]["mode"]) == ("provider", "sliced")
+    assert row["hold_tokens"] < 5_000
+
+
+def test_a_stream_ends_properly_when_no_slice_is_to_be_had(world: World) -> None:
+    """Its choices end as at a cap, an error event says which limit; no more than a slice is spent beyond the budget."""
+    project = world.new_project(tokens=3_500, budget_mode="sliced")
+    with world.gateway.stream(project, model="sim-length-20000", max_tokens=30_000) as response:
+        assert response.status_code == 200
+        request_id = response.headers["x-request-id"]
+        heard = list(events(response))
+    assert heard[-2]["choices"][0]["finish_reason"] == "length"
+    error = heard[-1]["error"]
+    assert (error["code"], error["limit_source"]) == ("insufficient_quota", "project.monthly_tokens")
+    (row,) = world.compare(project, 1).values()
+    assert row["usage_source"] == "estimated"
+    assert row["decision"]["slices"] >= 1
+    spent = row["prompt_tokens"] + row["completion_tokens"]
+    assert SLICE < spent <= 3_500
+    (seen,) = world.provider_rows(request_id)
+    assert seen["prompt_tokens"] + seen["generated"] <= 3_500 + SLICE
+
+
+def test_an_expected_budget_learns_how_long_answers_are(world: World) -> None:
+    """At first a request holds its cap; once answers are known to be short, that."""
+    project = world.new_project(tokens=10**6, budget_mode="expected")
+    asked = {"model": "sim-length-20", "max_tokens": 5_000}
+    for _ in range(18):
+        assert world.gateway.chat(project, **asked).status == 200
+    rows = sorted(world.compare(project, 18).values(), key=lambda row: row["event_id"])
+    assert rows[0]["hold_tokens"] > 5_000
+    assert rows[-1]["hold_tokens"] < 200
+
+
+@pytest.mark.parametrize(("enforcement", "header"), [("shadow", "project.monthly_tokens"), ("soft", None)])
+def test_a_limit_that_does_not_refuse(world: World, enforcement: str, header: str | None) -> None:
+    """In shadow mode it says what it would have refused; a soft one says nothing here. Both let pass."""
+    project = world.new_project(tokens=1, enforcement=enforcement)
+    answer = world.gateway.chat(project, **CAPPED)
+    assert answer.status == 200
+    assert answer.headers.get("x-codexflow-would-refuse") == header
+    with world.gateway.stream(project, **CAPPED) as response:
+        assert response.headers.get("x-codexflow-would-refuse") == header
+
+
+@pytest.mark.parametrize(("policy", "cost_status"), [("estimate", "estimated"), ("allow", "unpriced")])
+def test_a_model_without_a_price_under_a_cost_limit(world: World, policy: str, cost_status: str) -> None:
+    """Charged at the dearest rates of the book, or let pass and flagged, as the project says."""
+    project = world.new_project(nanousd=10**12, on_unpriced=policy)
+    assert world.gateway.chat(project, model="unpriced").status == 200
+    (row,) = world.compare(project, 1).values()
+    assert row["cost_status"] == cost_status
+    assert (row["cost_nanousd"] > 0) == (policy == "estimate")
+
+
+def test_requests_per_minute_over_two_gateways(world: World) -> None:
+    """However they are spread, no more than the limit; the headers count down, the refusal says when to come back."""
+    project = world.new_project()
+    key = world.new_key(project.id, limits={"requests_per_minute": 7})
+    answers = [world.gateways[number % 2].chat(key, **CAPPED) for number in range(14)]
+    served = [answer for answer in answers if answer.status == 200]
+    assert 5 <= len(served) <= 7
+    assert served[0].headers["x-ratelimit-limit-requests"] == "7"
+    assert int(served[-1].headers["x-ratelimit-remaining-requests"]) < int(served[0].headers["x-ratelimit-remaining-requests"])
+    refused = next(answer for answer in answers if answer.status != 200)
+    assert refused_by(refused) == "key.requests_per_minute"
+    assert refused.json["error"]["code"] == "rate_limit_exceeded"
+    assert int(refused.headers["retry-after"]) <= 61
+
+
+def test_tokens_per_minute_count_what_answers_needed(world: World) -> None:
+    """A request is let in by its estimate, and counts with what it came to."""
+    project = world.new_project(limits={"tokens_per_minute": 3_000})
+    answers = [world.gateway.chat(project, **CAPPED) for _ in range(5)]
+    assert {answer.status for answer in answers} == {200}
+    assert refused_by(world.gateway.chat(project, model="sim-fast-1", max_tokens=3_000)) == "project.tokens_per_minute"
+
+
+def test_no_more_at_once_than_the_concurrency_limit(world: World) -> None:
+    """Of six streams at once three run; when one ends, the next is let in."""
+    project = world.new_project(limits={"concurrency": 3})
+    with ExitStack() as admitted:
+        answers = together(6, lambda: admitted.enter_context(world.gateway.stream(project, **HELD)))
+        refused = [one for one in answers if one.status_code != 200]
+        assert len(refused) == 3
+        assert {json.loads(one.read())["error"]["limit_source"] for one in refused} == {"project.concurrency"}
+    eventually(lambda: world.gateway.chat(project, **CAPPED).status == 200)
+
+
+def ask(gateway: Gateway, project: Project, **fields: Any) -> Any:
+    """POST /v1/estimate."""
+    body = {"model": "auto", "messages": [{"role": "user", "content": "Hello!"}], **fields}
+    answer = call("POST", f"{gateway.url}/v1/estimate", body, bearer=project.key)
+    assert answer.status == 200, answer.body
+    return answer.json
+
+
+def test_ask_first(world: World) -> None:
+    """The estimate names tier, models, price range, every limit with its headroom, and the verdict; it spends nothing."""
+    project = world.new_project(tokens=1_000)
+    small = ask(world.gateway, project, max_tokens=40)
+    assert (small["verdict"], small["tier"], small["models"]) == ("admitted", "fast", ["sim-fast-1", "sim-fast-2"])
+    assert 0 < small["price"]["least_nanousd"] < small["price"]["most_nanousd"]
+    (limit,) = small["limits"]
+    assert (limit["limit_source"], limit["limit_tokens"], limit["headroom_tokens"]) == ("project.monthly_tokens", 1_000, 1_000)
+    large = ask(world.gateway, project, max_tokens=4_000)
+    assert (large["verdict"], large["refused_by"]) == ("refused", ["project.monthly_tokens"])
+    assert world.gateway.chat(project, max_tokens=4_000).status == 429
+    hosted = ask(world.gateway, project, tools=[{"type": "web_search"}])
+    assert (hosted["verdict"], hosted["refused_by"]) == ("unbounded", ["tools"])
+    assert world.gateway.chat(project, max_tokens=40).status == 200
+    assert len(world.wait_booked(project, 2)) == 2
+
+
+def explain(gateway: Gateway, project: Project, request_id: str) -> Answer:
+    """GET /v1/requests/{id}/explain."""
+    return call("GET", f"{gateway.url}/v1/requests/{request_id}/explain", bearer=project.key)
+
+
+def test_ask_afterwards(world: World) -> None:
+    """Any gateway explains any request of the key's project, admitted or refused; another project's is not there."""
+    project, other = world.new_project(tokens=2_000), world.new_project()
+    served = world.gateway.chat(project, max_tokens=40)
+    refused = world.gateway.chat(project, max_tokens=9_000)
+    world.wait_booked(project, 2)
+    told = explain(world.gateways[1], project, served.headers["x-request-id"]).json
+    assert (told["verdict"], told["budget"]["mode"]) == ("admitted: the budget covered it", "strict")
+    assert told["tier_signal"].startswith("6 characters")
+    assert told["cache_reason"].startswith("not deterministic")
+    assert [attempt["outcome"] for attempt in told["attempts"]] == ["ok"]
+    told = explain(world.gateways[1], project, refused.headers["x-request-id"]).json
+    assert (told["verdict"], told["refused_by"], told["error_code"]) == (
+        "refused",
+        "project.monthly_tokens",
+        "insufficient_quota",
+    )
+    foreign = explain(world.gateway, other, served.headers["x-request-id"])
+    assert (foreign.status, foreign.json["error"]["code"]) == (404, "request_not_found")
+
+
+def test_who_guesses_keys_is_refused_unseen(world: World) -> None:
+    """After so many wrong keys from an address, the next is not looked at, not even a right one."""
+    gateway = world.add_gateway(IP_FAILURES_PER_MINUTE="5")
+    project = world.new_project()
+    try:
+        assert gateway.chat(project, **CAPPED).status == 200
+        answers = [gateway.chat("sk-cf-wrong") for _ in range(12)]
+        assert {answer.status for answer in answers[:5]} == {401}
+        assert refused_by_address(answers[-1])
+        assert refused_by_address(gateway.chat(project, **CAPPED))
+    finally:
+        world.remove_gateway(gateway)
+
+
+def refused_by_address(answer: Answer) -> bool:
+    """Whether the address was refused, and not the key."""
+    return answer.status == 429 and answer.json["error"]["limit_source"] == "ip.failures_per_minute"

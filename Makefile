@@ -95,6 +95,9 @@ e2e: .venv/.dev ## the end-to-end tests alone: the whole stack as its users meet
 prove-law: .venv/.dev ## kill -9 of everything under load, then provider and ledger compared (SECONDS=300 SEED=7 RATE=40)
 	LAW_SECONDS=$(SECONDS) LAW_SEED=$(SEED) LAW_RATE=$(RATE) $(BIN)/pytest tests/faults -m faults $(ARGS)
 
+prove-budgets: .venv/.dev ## 500 clients at nearly empty budgets, four gateways, kill -9 in the middle: never beyond the bound (ROUNDS=200 SEED=7)
+	BUDGET_ROUNDS=$(or $(ROUNDS),200) BUDGET_SEED=$(SEED) $(BIN)/pytest tests/budgets -m budgets $(ARGS)
+
 test-litellm: .venv/.dev .venv-litellm/.ready ## the path through a real LiteLLM proxy
 	$(BIN)/pytest -m litellm $(ARGS)
 
@@ -127,6 +130,6 @@ timing-keys: .venv/.dev ## does the time of a 401 tell why? (ARGS="--questions 2
 
 check: lint types contracts test ## what CI runs
 
-.PHONY: help install lock up down status logs reset migrate lint format types contracts test e2e prove-law \
+.PHONY: help install lock up down status logs reset migrate lint format types contracts test e2e prove-law prove-budgets \
   test-litellm manifests images events bench measure-revocation measure-directory \
   timing-keys check

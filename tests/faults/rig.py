@@ -1,4 +1,4 @@
-"""The whole system as `make up` starts it, except that any part can be killed: two gateways that share their spool's root."""
+"""The whole system as `make up` starts it, except that any part can be killed: gateways that share their spool's root."""
 
 import asyncio
 import os
@@ -28,7 +28,6 @@ from devstack.stack.settings import Settings, Upstream
 from devstack.stack.state import State
 from devstack.stack.terminal import Terminal
 
-GATEWAYS = ("gateway", "gateway-2")
 READY_SECONDS = 90.0
 STOP_SECONDS = 60.0
 ACK_WAIT_SECONDS = 5
@@ -56,8 +55,8 @@ class Rig(Assembly):
     Postgres syncs to the disk and NATS too, as in production. Always processes of ours, never containers: they are killed by pid.
     """
 
-    def __init__(self, folder: Path, *, pace_ms: float = 4.0) -> None:
-        ports = _distinct_ports(len(GATEWAYS) + 2)
+    def __init__(self, folder: Path, *, pace_ms: float = 4.0, gateways: int = 2) -> None:
+        ports = _distinct_ports(gateways + 2)
         settings = Settings(
             state=folder,
             gateway_ports=tuple(ports[2:]),
@@ -73,7 +72,8 @@ class Rig(Assembly):
         self._token = ""
         self.answered: set[str] = set()
         self.is_sound = True
-        self.gateways = dict(zip(GATEWAYS, settings.gateway_ports, strict=True))
+        names = ("gateway", *(f"gateway-{number}" for number in range(2, gateways + 1)))
+        self.gateways = dict(zip(names, settings.gateway_ports, strict=True))
         self.spool = folder / "gateways" / "spool"
 
     # -- what differs from `make up` ---------------------------------------------------------------------------------------
@@ -177,20 +177,25 @@ class Rig(Assembly):
 
     def new_project(self, name: str, limits: Mapping[str, int]) -> Project:
         """A project of the demo organization's with a key that every gateway knows."""
-        assert self.demo is not None
-        path = f"/organizations/{self.demo.organization_id}/projects"
-        project = self._manage(path, {"name": name, "limits": dict(limits)})
-        key = self._manage(f"/projects/{project['id']}/keys", {"name": "load"})["key"]
+        project = self.manage(f"/organizations/{self.organization_id}/projects", {"name": name, "limits": dict(limits)})
+        key = self.manage(f"/projects/{project['id']}/keys", {"name": "load"})["key"]
         made = Project(project["id"], name, key, **limits)
         self.wait_for_key(key)
         return made
+
+    @property
+    def organization_id(self) -> str:
+        """The demo organization."""
+        assert self.demo is not None
+        return self.demo.organization_id
 
     def wait_for_key(self, key: str) -> None:
         """Until every gateway accepts it."""
         for name, port in self.gateways.items():
             _eventually(lambda port=port: http.request(port, "/v1/models", bearer=key)[0] == 200, f"{name} knows the key")
 
-    def _manage(self, path: str, body: object) -> Any:
+    def manage(self, path: str, body: object) -> Any:
+        """Make something by accounts' API, as the demo user; asked again while accounts cannot."""
         port, over = self.settings.accounts_port, time.monotonic() + 60
         while True:
             status, answer = http.request(port, f"/api/v1{path}", method="POST", body=body, bearer=self._token, timeout=60)

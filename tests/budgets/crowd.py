@@ -1,0 +1,99 @@
+"""Hundreds of clients at once, all of them at budgets that are nearly empty."""
+
+import asyncio
+import json
+import random
+import re
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from devstack.servers.ports import LOOPBACK
+from tests.budgets.scenarios import Target
+
+ANSWER_SECONDS = 20.0
+_REQUEST_ID = re.compile(rb"\r\nx-request-id: *(\S+)\r\n", re.IGNORECASE)
+
+BODIES: tuple[tuple[int, dict[str, Any]], ...] = (
+    (30, {"model": "auto", "max_tokens": 40}),
+    (20, {"model": "auto", "max_tokens": 60, "stream": True}),
+    (10, {"model": "sim-length-150", "max_tokens": 2_000, "stream": True}),
+    (4, {"model": "deep", "max_tokens": 30}),
+    (4, {"model": "sim-fault-first.1.500", "max_tokens": 30}),
+    (3, {"model": "sim-fault-cut.5", "max_tokens": 60, "stream": True}),
+    (2, {"model": "sim-fault-missing-usage", "max_tokens": 30}),
+)
+HANGS_UP = 0.08
+
+
+class Crowd:
+    """`outcomes` by scenario; `answered` holds the ids of requests whose answer came whole."""
+
+    def __init__(self, ports: Sequence[int], targets: Sequence[Target], seed: int) -> None:
+        self._ports, self._targets = ports, targets
+        self._random = random.Random(seed)
+        self.outcomes: Counter[tuple[str, str]] = Counter()
+        self.answered: set[str] = set()
+
+    async def run(self, clients: int, seconds: float) -> None:
+        """Every client asks again and again, soon again after a refusal; none begins anything after the time."""
+        over = time.monotonic() + seconds
+        await asyncio.gather(*(self._client(self._targets[number % len(self._targets)], over) for number in range(clients)))
+
+    async def _client(self, target: Target, over: float) -> None:
+        draw = random.Random(self._random.random())
+        while time.monotonic() < over:
+            try:
+                outcome = await asyncio.wait_for(self._exchange(target, draw), ANSWER_SECONDS)
+            except TimeoutError:
+                outcome = "timed out"
+            except OSError as problem:
+                outcome = type(problem).__name__
+            self.outcomes[target.scenario.name, outcome] += 1
+            await asyncio.sleep(draw.uniform(0.3, 1.5) if outcome != "200" else draw.uniform(0, 0.2))
+
+    async def _exchange(self, target: Target, draw: random.Random) -> str:
+        reader, writer = await asyncio.open_connection(LOOPBACK, draw.choice(self._ports))
+        try:
+            writer.write(_request(target, draw))
+            await writer.drain()
+            if draw.random() < HANGS_UP:
+                await asyncio.sleep(draw.uniform(0, 0.1))
+                return "left"
+            return self._judge(await reader.read(-1))
+        finally:
+            writer.transport.abort()
+
+    def _judge(self, answer: bytes) -> str:
+        head, _, body = answer.partition(b"\r\n\r\n")
+        status = head[9:12].decode("latin-1")
+        if status != "200":
+            return f"{status} {_code(body)}" if status else "closed without an answer"
+        found = _REQUEST_ID.search(head + b"\r\n")
+        whole = b"data: [DONE]" in body or body.rstrip().endswith(b"}")
+        if found and whole:
+            self.answered.add(found[1].decode())
+        return "200" if whole else "200 cut"
+
+
+def _request(target: Target, draw: random.Random) -> bytes:
+    chosen = draw.choices([body for _, body in BODIES], [weight for weight, _ in BODIES])[0]
+    prompt = f"Tell me story {draw.randrange(1 << 30)}."
+    body = json.dumps({"messages": [{"role": "user", "content": prompt}], **chosen}).encode()
+    head = (
+        "POST /v1/chat/completions HTTP/1.1",
+        "host: gateway",
+        f"authorization: Bearer {target.key}",
+        "content-type: application/json",
+        f"content-length: {len(body)}",
+        "connection: close",
+    )
+    return "\r\n".join(head).encode() + b"\r\n\r\n" + body
+
+
+def _code(body: bytes) -> str:
+    try:
+        return str(json.loads(body)["error"]["code"])
+    except (ValueError, KeyError, TypeError):
+        return "?"

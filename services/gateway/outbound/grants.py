@@ -30,6 +30,7 @@ RECALLING_PAUSE = 0.003
 """Between asks while others are asked to return: they answer within about so long."""
 
 JUST_NOW = 0.005
+SILENT_PAUSE = 0.25
 
 Name = tuple[str, str, str]
 Waiter = tuple[int, int, asyncio.Future[None]]
@@ -144,6 +145,12 @@ class Grants:
         else:
             self._note(name)
         return future
+
+    def ask_again(self, account: ScopeAccount) -> None:
+        """While nobody answers, nobody waits either: then this is what finds out that somebody answers again."""
+        name = (account.scope, account.scope_id, account.period)
+        if time.monotonic() - self._paces[name].asked_at > SILENT_PAUSE:
+            self._note(name)
 
     def recall(self, recall: Recall) -> None:
         """Another boot needs budget: return what is not reserved."""

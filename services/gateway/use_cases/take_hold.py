@@ -115,6 +115,8 @@ class TakeHold:
 
     def _undecided(self, hold: Hold, account: ScopeAccount, standing: Standing, tokens: int, nanousd: int) -> str:
         """No answer in time: the last one counts if it says that nothing is left, otherwise the project's policy."""
+        if self.grants.is_silent:
+            self.grants.ask_again(account)
         answer = account.answer
         if answer is not None and answer.status in ("exhausted", "recalling") and not self.grants.is_silent:
             raise exceeded(account, tokens, nanousd, standing.caller.organization.time_zone, time.time())

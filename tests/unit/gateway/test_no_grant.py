@@ -1,0 +1,113 @@
+"""What a request meets when nobody can be asked for a grant: the policy of its project, within its stated amount."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from nats.aio.client import Client
+
+from common.contracts.directory import KeyRecord, Limits, OrganizationRecord, ProjectRecord
+from gateway.domain.budget import Hold
+from gateway.domain.calendar import Calendar
+from gateway.domain.caller import Caller, join
+from gateway.domain.refusals import BudgetUnavailable, QuotaExceeded
+from gateway.domain.standing import Standing
+from gateway.outbound.grants import Grants
+from gateway.use_cases.take_hold import TakeHold
+
+
+def make_caller(policy: str, *, tokens: int = 100_000) -> Caller:
+    organization = OrganizationRecord(organization_id="o", version=1, status="active")
+    project = ProjectRecord(
+        project_id="p",
+        organization_id="o",
+        version=1,
+        status="active",
+        limits=Limits(version=1, monthly_tokens=tokens),
+        on_no_grant=policy,  # type: ignore[arg-type] # one of the three
+    )
+    key = KeyRecord(
+        key_id="k", lookup="l", project_id="p", organization_id="o", version=1, status="active", secrets=(), expires_at=None
+    )
+    return join(key, project, organization, None)
+
+
+@pytest.fixture
+async def take_hold() -> AsyncIterator[TakeHold]:
+    """Its grants have no connection, and know of two gateways."""
+    grants = Grants(Client(), gateway="g", boot="b", expected=(100, 0))
+    grants.gateways = 2
+    asking = asyncio.create_task(grants.run())
+    yield TakeHold(grants, Calendar(), 0.05)
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+
+
+def stand(take_hold: TakeHold, caller: Caller) -> Standing:
+    day = take_hold.calendar.day("UTC", time.time_ns() // 1_000_000)
+    return take_hold.standing(caller, day, None)
+
+
+async def take(take_hold: TakeHold, caller: Caller, tokens: int) -> str:
+    standing = stand(take_hold, caller)
+    return await take_hold.take(Hold(standing.accounts), standing, tokens, 0)
+
+
+async def test_closed_refuses(take_hold: TakeHold) -> None:
+    """With 503: nobody knows whether the budget is spent."""
+    with pytest.raises(BudgetUnavailable) as refused:
+        await take(take_hold, make_caller("closed"), 10)
+    assert refused.value.members["limit_source"] == "project.monthly_tokens"
+
+
+async def test_open_lets_everything_pass(take_hold: TakeHold) -> None:
+    """And counts it, so that the books and the next ask know."""
+    caller = make_caller("open")
+    assert await take(take_hold, caller, 1_000_000) == "open"
+    assert stand(take_hold, caller).accounts[0].reserved_tokens == 1_000_000
+
+
+async def test_grace_lets_a_gateways_share_of_one_percent_pass(take_hold: TakeHold) -> None:
+    """One percent of 100,000 over two gateways is 500 here; not one token more."""
+    caller = make_caller("grace")
+    assert await take(take_hold, caller, 300) == "grace"
+    assert await take(take_hold, caller, 200) == "grace"
+    with pytest.raises(BudgetUnavailable):
+        await take(take_hold, caller, 1)
+
+
+async def test_what_was_granted_is_spent_first(take_hold: TakeHold) -> None:
+    """A policy counts only for what no grant covers."""
+    caller = make_caller("grace")
+    stand(take_hold, caller).accounts[0].granted_tokens = 400
+    assert await take(take_hold, caller, 400) == ""
+    assert await take(take_hold, caller, 500) == "grace"
+
+
+async def test_once_asks_go_unanswered_nobody_waits_and_somebody_asks_on(take_hold: TakeHold) -> None:
+    """The first requests wait their time; after a second of silence the next are told at once, and asks go on meanwhile."""
+    caller = make_caller("closed")
+    with pytest.raises(BudgetUnavailable):
+        await take(take_hold, caller, 1)
+    await asyncio.sleep(1.1)
+    assert take_hold.grants.is_silent
+    waits, asks = take_hold.grants.waits, take_hold.grants.asks
+    for _ in range(3):
+        with pytest.raises(BudgetUnavailable):
+            await take(take_hold, caller, 1)
+        await asyncio.sleep(0.3)
+    assert take_hold.grants.waits == waits
+    assert take_hold.grants.asks > asks
+
+
+async def test_a_soft_limit_never_waits(take_hold: TakeHold) -> None:
+    """Nor does one in shadow mode: they refuse nothing, so nobody need be asked."""
+    caller = make_caller("closed", tokens=1)
+    account = stand(take_hold, caller).accounts[0]
+    for enforcement in ("soft", "shadow"):
+        account.enforcement = enforcement  # type: ignore[assignment] # both are
+        assert await take(take_hold, caller, 50) == ""
+    account.enforcement = "hard"
+    with pytest.raises((BudgetUnavailable, QuotaExceeded)):
+        await take(take_hold, caller, 50)

@@ -18,7 +18,7 @@ SHORTEST_ANSWER: Final = 20
 LONGEST_ANSWER: Final = 60
 LONGEST_ON_DEMAND: Final = 100_000
 
-_FIXED_LENGTH = re.compile(r"sim-length-(\d{1,7})")
+_FIXED_LENGTH = re.compile(r"sim-(?:cached-\d{1,2}-)?length-(\d{1,7})")
 
 
 @dataclass(frozen=True, slots=True)

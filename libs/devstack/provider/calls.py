@@ -1,5 +1,6 @@
 """A call in progress: its exchange, its fault, its row and its pace, and the whole answers that go wrong."""
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,6 +13,16 @@ from devstack.provider.ledger import Reported, Row
 
 HANG_SECONDS: Final = 60.0
 WRONG_PAGE: Final = b"<!doctype html><title>Welcome</title><p>This is not the answer you are looking for.</p>\n"
+
+
+_CACHED = re.compile(r"cached-(\d{1,2})(?!\d)")
+HALF: Final = 50
+
+
+def cached_percent(model: str) -> int:
+    """How much of a prompt a model says to have had in its cache: `sim-cached-90-length-5` 90 %, others with the word a half."""
+    found = _CACHED.search(model)
+    return int(found[1]) if found else HALF if "cached" in model else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +58,7 @@ class Call:
         prompt = self.row.prompt_tokens
         if self.fault.name == "zero-usage":
             prompt = completion_tokens = 0
-        cached = prompt // 2 if "cached" in self.row.model else 0
+        cached = prompt * cached_percent(self.row.model) // 100
         return {
             "prompt_tokens": prompt,
             "completion_tokens": completion_tokens,

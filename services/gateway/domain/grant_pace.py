@@ -36,6 +36,7 @@ class GrantPace:
         "boost",
         "cushion",
         "in_flight",
+        "in_vain",
         "largest",
         "last_settled",
         "rate_nanousd",
@@ -54,6 +55,7 @@ class GrantPace:
         self.touched_at = now
         self.asked_at = 0.0
         self.recalled_at = -math.inf
+        self.in_vain = (0.0, 0, 0)
         self.in_flight = self.active = False
 
     def activate(self) -> bool:
@@ -214,10 +216,17 @@ class GrantPace:
             answer.limit_nanousd, answer.used_nanousd + answer.held_nanousd, left_nanousd
         )
 
+    def waited_in_vain(self, tokens: int, nanousd: int, now: float) -> None:
+        """Others were asked to return what they do not need, and it was not enough: for a moment nobody need wait for as much."""
+        self.in_vain = (now + EXHAUSTED_SECONDS, tokens, nanousd)
+
     def is_exhausted(self, tokens: int, nanousd: int, now: float) -> bool:
         """Whether the authority has just said that so much is not there: asking again at once would not help."""
         account = self.account
         answer = account.answer
+        until, vain_tokens, vain_nanousd = self.in_vain
+        if now < until and tokens >= vain_tokens and nanousd >= vain_nanousd:
+            return True
         if answer is None or answer.status != "exhausted" or now - account.answered_at > EXHAUSTED_SECONDS:
             return False
         short_tokens, short_nanousd = account.shortfall(tokens, nanousd)

@@ -128,6 +128,11 @@ class Grants:
         pace = self._paces[account.scope, account.scope_id, account.period]
         return pace.is_exhausted(tokens, nanousd, time.monotonic())
 
+    def waited_in_vain(self, account: ScopeAccount, tokens: int, nanousd: int) -> None:
+        """The wait for what others were to return is over: for a moment nobody need wait for as much."""
+        pace = self._paces[account.scope, account.scope_id, account.period]
+        pace.waited_in_vain(tokens, nanousd, time.monotonic())
+
     def wait(self, account: ScopeAccount, tokens: int, nanousd: int, seconds: float) -> asyncio.Future[None]:
         """A future that ends when the authority has answered for this need, or after `seconds`."""
         name = (account.scope, account.scope_id, account.period)

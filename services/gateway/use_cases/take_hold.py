@@ -119,6 +119,7 @@ class TakeHold:
             self.grants.ask_again(account)
         answer = account.answer
         if answer is not None and answer.status in ("exhausted", "recalling") and not self.grants.is_silent:
+            self.grants.waited_in_vain(account, tokens, nanousd)
             raise exceeded(account, tokens, nanousd, standing.caller.organization.time_zone, time.time())
         policy = standing.caller.project.on_no_grant
         if policy == "open" or (policy == "grace" and self._within_grace(standing, tokens, nanousd)):

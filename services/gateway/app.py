@@ -148,7 +148,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         settle = SettleRequest(spool, meters, learned, prices.version)
         identify = IdentifyCaller(view, feed, Peppers.parse(settings.key_peppers.get_secret_value()))
         targets = _targets(addresses)
-        plan = PlanRequest(routes, calendar, take_hold, learned, lambda _model, _request: None, prices.dearest())
+        plan = PlanRequest(routes, calendar, take_hold, learned, prices.dearest())
         answer = AnswerChat(
             plan=plan,
             take_rate=take_rate,

@@ -4,8 +4,8 @@ Strict: tokens of text never outnumber its bytes, so the body's length bounds th
 is bounded by the enforced cap times the number of choices; money by the dearest candidate. What the body does not show is refused, and
 so is what may expand: a compressed document has more text than bytes.
 
-Sliced and expected: the prompt by what the same key's last request to the same model came to per byte, else by the model family's
-tokenizer, else a third of its bytes; hidden inputs at a stated cap. Of a sliced stream's output only a first slice is held.
+Sliced and expected: the prompt by what the same key's last request to the same model came to per byte, else a third of its bytes;
+hidden inputs at a stated cap. Of a sliced stream's output only a first slice is held.
 """
 
 from typing import Literal
@@ -45,7 +45,7 @@ _UNBOUNDED_PARTS = frozenset(("input_audio", "file"))
 class Estimate(msgspec.Struct, frozen=True, gc=False):
     """What one attempt holds. `cap` is the output cap per choice that must be enforced upstream, `choices` how many there are.
 
-    `output_rate`: nano-USD per million tokens, 0 without a price. `how` the prompt was counted: bytes | learned | tokenizer | length.
+    `output_rate`: nano-USD per million tokens, 0 without a price. `how` the prompt was counted: bytes | learned | length.
     """
 
     prompt_tokens: int
@@ -101,17 +101,16 @@ def likely_estimate(
     default_cap: int,
     *,
     shape: PromptShape | None,
-    counted: int | None,
     likely_output: int | None,
 ) -> Estimate:
-    """The estimate of sliced and expected mode. `shape`: what the last such prompt came to; `counted`: by a tokenizer."""
+    """The estimate of sliced and expected mode. `shape`: what the last such prompt came to."""
     cap, choices = output_cap(request, price, default_cap), request.n or 1
     cached = 0
     if shape is not None:
         prompt, how = int(body_length * shape.tokens_per_byte * _LEARNED_MARGIN) + PER_MESSAGE, "learned"
         cached = int(prompt * shape.cached_part)
     else:
-        text, how = (counted, "tokenizer") if counted is not None else (_length_of_text(request, body_length), "length")
+        text, how = _length_of_text(request, body_length), "length"
         prompt = text + PROMPT_CONSTANT + PER_MESSAGE * len(request.messages) + _attachments(request, fields, price)
     completion = _first_output(mode, request, cap, likely_output) * choices
     if price is None:

@@ -1,7 +1,6 @@
 """Read a request and work out what it would be: route, mode of the budget, estimate, whose limits it counts against."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from common.contracts.identifiers import uuid7
@@ -18,9 +17,6 @@ from gateway.domain.run import Run
 from gateway.domain.standing import Standing
 from gateway.use_cases.take_hold import TakeHold
 
-CountTokens = Callable[[str, ChatRequest], int | None]
-"""Tokens of a request's messages by the tokenizer of a model's family; None where that is not known, or too long to count here."""
-
 
 @dataclass(frozen=True, slots=True)
 class PlanRequest:
@@ -30,7 +26,6 @@ class PlanRequest:
     calendar: Calendar
     take_hold: TakeHold
     learned: LearnedUsage
-    count_tokens: CountTokens
     dearest: ModelPrice
 
     def __call__(self, caller: Caller, body: bytes, asked_tier: str | None, endpoint: str) -> Run:
@@ -100,6 +95,5 @@ class PlanRequest:
             price,
             default_cap,
             shape=shape,
-            counted=None if shape is not None else self.count_tokens(route.candidates[0].model, request),
             likely_output=self.learned.likely_output(route.name),
         )

@@ -15,7 +15,7 @@ HANG_SECONDS: Final = 60.0
 WRONG_PAGE: Final = b"<!doctype html><title>Welcome</title><p>This is not the answer you are looking for.</p>\n"
 
 
-_CACHED = re.compile(r"cached-(\d{1,2})(?!\d)")
+_CACHED = re.compile(r"cached-(\d{1,2})-")
 HALF: Final = 50
 
 

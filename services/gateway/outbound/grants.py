@@ -54,6 +54,7 @@ class Grants:
         self._by_period: dict[str, set[Name]] = {}
         self._active: set[Name] = set()
         self._hungry: set[Name] = set()
+        self._unanswered: set[Name] = set()
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self.skew_ms = 0
@@ -209,6 +210,7 @@ class Grants:
         except (nats.errors.Error, TimeoutError, OSError, msgspec.MsgspecError) as problem:
             self.failures += 1
             self._silent_since = self._silent_since or time.monotonic()
+            self._unanswered.update(names)
             log.debug("grants: no answer", extra={"problem": type(problem).__name__})
         else:
             now = time.monotonic()
@@ -254,7 +256,14 @@ class Grants:
             now = time.monotonic()
             for name in list(self._active):
                 self._tick(name, now)
+            self._ask_unanswered()
             self.drop_ended(time.time())
+
+    def _ask_unanswered(self) -> None:
+        """What was asked in vain is asked again, so that the end of a silence is noticed before a request is refused for it."""
+        for name in self._unanswered:
+            self._note(name)
+        self._unanswered.clear()
 
     def _tick(self, name: Name, now: float) -> None:
         if name in self._waiters:
@@ -284,6 +293,7 @@ class Grants:
         del self.accounts[name], self._paces[name]
         self._active.discard(name)
         self._hungry.discard(name)
+        self._unanswered.discard(name)
         siblings = self._by_scope[name[:2]]
         siblings.discard(name)
         if not siblings:

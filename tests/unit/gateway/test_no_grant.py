@@ -101,6 +101,17 @@ async def test_once_asks_go_unanswered_nobody_waits_and_somebody_asks_on(take_ho
     assert take_hold.grants.asks > asks
 
 
+async def test_a_first_cushion_is_asked_for_until_somebody_answers(take_hold: TakeHold) -> None:
+    """Without any request: the first one after a silence must not be refused for it."""
+    standing = stand(take_hold, make_caller("closed"))
+    take_hold.grants.expect(standing.limited[0])
+    await asyncio.sleep(0.1)
+    asks = take_hold.grants.asks
+    assert asks == 1
+    await asyncio.sleep(2.5)
+    assert take_hold.grants.asks >= asks + 2
+
+
 async def test_a_soft_limit_never_waits(take_hold: TakeHold) -> None:
     """Nor does one in shadow mode: they refuse nothing, so nobody need be asked."""
     caller = make_caller("closed", tokens=1)

@@ -116,7 +116,7 @@ class AiohttpClient:
                     trace_request_ctx=attempt,
                 )
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise _translated(error, attempt, self._loop.time()) from error
+            raise _translated(error, attempt) from error
         if response.status < 200:
             response.close()
             raise UpstreamError(FailureKind.PROTOCOL, "a protocol switch that was not asked for", sent=True)
@@ -184,13 +184,13 @@ class AiohttpAnswer:
             self._end()
 
     async def _read(self) -> bytes:
-        now = asyncio.get_running_loop().time()
+        idle_at = asyncio.get_running_loop().time() + self._idle
         try:
-            async with asyncio.timeout_at(min(self._total_at, now + self._idle)):
+            async with asyncio.timeout_at(min(self._total_at, idle_at)):
                 return await self._response.content.readany()
         except TimeoutError:
-            over = asyncio.get_running_loop().time() >= self._total_at
-            kind = FailureKind.TOTAL_TIMEOUT if over else FailureKind.IDLE_TIMEOUT
+            # By which of the two it was set: an event loop may wake a moment before the time that it was told.
+            kind = FailureKind.TOTAL_TIMEOUT if self._total_at <= idle_at else FailureKind.IDLE_TIMEOUT
             raise UpstreamError(kind, "the answer did not go on in time", sent=True) from None
         except (aiohttp.ClientError, OSError) as error:
             raise UpstreamError(FailureKind.CUT, type(error).__name__, sent=True) from error
@@ -201,7 +201,7 @@ class AiohttpAnswer:
             give_back()
 
 
-def _translated(error: Exception, attempt: _Attempt, now: float) -> UpstreamError:
+def _translated(error: Exception, attempt: _Attempt) -> UpstreamError:
     """aiohttp's view of a request without an answer, in ours."""
     detail = type(error).__name__
     match error:
@@ -209,7 +209,7 @@ def _translated(error: Exception, attempt: _Attempt, now: float) -> UpstreamErro
             kind = FailureKind.TLS_FAILED
         case aiohttp.ClientConnectorError():
             kind = FailureKind.CONNECT_FAILED
-        case TimeoutError() if now >= attempt.total_at:
+        case TimeoutError() if attempt.guard.expired() and attempt.guard.when() == attempt.total_at:
             kind = FailureKind.TOTAL_TIMEOUT
         case TimeoutError():
             kind = FailureKind.FIRST_BYTE_TIMEOUT if attempt.connected else FailureKind.CONNECT_TIMEOUT

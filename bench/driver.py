@@ -99,13 +99,15 @@ class Driver:
         return msgspec.json.decode(done.stdout, type=Load)
 
 
-def request_body(model: str, *, stream: bool) -> dict[str, object]:
+def request_body(model: str, *, stream: bool, end_user: str = "") -> dict[str, object]:
     """A chat request of an everyday size; no temperature, so that no response cache may answer it."""
     body: dict[str, object] = {
         "model": model,
         "messages": [{"role": "system", "content": "You answer briefly."}, {"role": "user", "content": PROMPT}],
         "max_tokens": 100,
     }
+    if end_user:
+        body["user"] = end_user
     return body | {"stream": True, "stream_options": {"include_usage": True}} if stream else body
 
 
@@ -113,7 +115,7 @@ def write_request(folder: Path, system: System, *, stream: bool) -> tuple[Path, 
     """Files with the body and the headers for the load generator; headers hold a key, so only we may read them."""
     folder.mkdir(parents=True, exist_ok=True)
     body, headers = folder / f"{system.name}-{'stream' if stream else 'once'}.json", folder / f"{system.name}.headers"
-    body.write_text(json.dumps(request_body(system.model, stream=stream), separators=(",", ":")))
+    body.write_text(json.dumps(request_body(system.model, stream=stream, end_user=system.end_user), separators=(",", ":")))
     headers.touch(mode=0o600)
     headers.write_text(header_lines(system.headers))
     return body, headers

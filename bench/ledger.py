@@ -10,18 +10,18 @@ from bench.peers.ours import Stack
 PATIENCE_SECONDS = 30.0
 
 
-def booked_requests(stack: Stack) -> int:
-    """Requests of the project in this UTC month, as its monthly report says; errors included."""
+def booked_requests(stack: Stack, project_id: str) -> int:
+    """Requests of a project in this UTC month, as its monthly report says; errors included."""
     month = dt.datetime.now(dt.UTC).strftime("%Y-%m")
-    url = f"{stack.facts['usage_url']}/api/v1/projects/{stack.facts['project_id']}/usage/monthly"
+    url = f"{stack.facts['usage_url']}/api/v1/projects/{project_id}/usage/monthly"
     answer = httpx.get(url, params={"month": month}, headers=stack.login(), timeout=30, trust_env=False)
     return int(answer.raise_for_status().json()["totals"]["requests"])
 
 
-def wait_for(stack: Stack, expected: int) -> int:
+def wait_for(stack: Stack, expected: int, project_id: str) -> int:
     """The booked requests, once they are as many as expected and stay so, or after the patience has ended."""
     ends, booked = time.monotonic() + PATIENCE_SECONDS, -1
     while time.monotonic() < ends and booked < expected:
-        booked = booked_requests(stack)
+        booked = booked_requests(stack, project_id)
         time.sleep(0.5)
-    return booked_requests(stack)
+    return booked_requests(stack, project_id)

@@ -53,10 +53,10 @@ def cpu_us_per_chunk(cell: Cell) -> float:
     return per_unit_us(cell.cpu, cell.load.chunks)
 
 
-def warm_up(driver: Driver, systems: Sequence[System], faults: Faults, say: Say) -> None:
+def warm_up(driver: Driver, systems: Sequence[System], faults: Faults, say: Say, *, streams: bool = True) -> None:
     """Drive each system until its caches and its just-in-time compiler have seen the work."""
     for system in systems:
-        for stream in (False, True) if system.streams else (False,):
+        for stream in (False, True) if streams and system.streams else (False,):
             say(f"warm-up {system.name}{' (stream)' if stream else ''}")
             faults.guard(system, partial(flat_out, driver, stream=stream, seconds=system.warm_up_seconds))
 
@@ -78,7 +78,7 @@ def interleave(
             cell = faults.guard(named[name], drive)
             if cell is not None:
                 series[name].cells[number] = cell
-                say(f"{label} {number + 1}/{rounds}  {name:8} {_brief(cell)}")
+                say(f"{label} {number + 1}/{rounds}  {name:14} {_brief(cell)}")
     return series
 
 

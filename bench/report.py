@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.driver import Cell
+from bench.limits import LimitsFindings, as_results
 from bench.measure import Series, added, cpu_us, cpu_us_per_chunk
 from bench.peers.system import System
 from bench.rounds import Bar, Spread, median_of, ratios, spread
@@ -40,6 +41,7 @@ class Findings:
     ready: Spread | None = None
     beside_us: float | None = None
     ledger: Mapping[str, int] | None = None
+    limits: LimitsFindings | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
     faults: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -67,6 +69,17 @@ class Findings:
         return added(self.quarter_stream, "ours", lambda cell: cell.load.ttft_p50_ms)
 
     @property
+    def limits_ratio(self) -> float | None:
+        """CPU time of a request that everything limits, as a multiple of one that nothing does."""
+        cost = self.limits.cost("limits-all") if self.limits else None
+        return cost and round(cost.ratio.median, 4)
+
+    @property
+    def admission_p99(self) -> float | None:
+        """Of an admission with five scopes, in µs."""
+        return self.limits.admission.p99 if self.limits and self.limits.admission else None
+
+    @property
     def bars(self) -> list[Bar]:
         """What this project promises of itself."""
         found = {name: median_of(value) for name, value in self.ratios.items()}
@@ -77,6 +90,8 @@ class Findings:
             Bar("stream events per CPU second, × nginx", found["stream_nginx"], 0.5, at_least=True, unit="×"),
             Bar("added p50 at a quarter of our load", median_of(self.added_p50), 1.0, at_least=False, unit=" ms"),
             Bar("added time to first event, same", median_of(self.added_ttft), 2.0, at_least=False, unit=" ms"),
+            Bar("a request with all limits, × one without", self.limits_ratio, 1.15, at_least=False, unit="×"),
+            Bar("admission with five scopes, p99", self.admission_p99, 50, at_least=False, unit=" µs"),
             Bar("memory of an idle worker (PSS)", self.idle_pss_mb, 90, at_least=False, unit=" MB"),
             Bar("process start to ready", median_of(self.ready), 1.5, at_least=False, unit=" s"),
         ]
@@ -149,6 +164,7 @@ def results(found: Findings) -> dict[str, Any]:
         "ready_s": median_of(found.ready, 3),
         "stack_beside_gateway_cpu_us": found.beside_us,
         "ledger": dict(found.ledger) if found.ledger else None,
+        "limits": as_results(found.limits) if found.limits else None,
         "foreign_core_share": median_of(found.foreign_share, 3),
         "bars": [{"name": bar.name, "figure": bar.figure, "bound": bar.bound, "met": bar.met} for bar in found.bars],
         "rounds": found.rounds,

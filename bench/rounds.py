@@ -1,8 +1,11 @@
 """The arithmetic of the report: order of the rounds, medians with spread, ratios and bars. Pure."""
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+ONE_TAIL = 0.025
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,18 @@ def ratios(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Spread | N
 def differences(system: Mapping[int, float], base: Mapping[int, float]) -> Spread | None:
     """What the system adds to the base, round by round."""
     return spread([system[number] - base[number] for number in sorted(system.keys() & base.keys())])
+
+
+def interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """A 95 % interval of the median, whatever the values are spread like: by their order alone (a sign test turned round).
+
+    None of fewer than six, which cannot give one.
+    """
+    ordered, count = sorted(values), len(values)
+    cut, tail = -1, 0.0
+    while (tail := tail + math.comb(count, cut + 1) / 2**count) <= ONE_TAIL:
+        cut += 1
+    return None if cut < 0 else (ordered[cut], ordered[count - 1 - cut])
 
 
 def median_of(found: Spread | None, digits: int = 4) -> float | None:

@@ -15,9 +15,11 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from bench import ledger
+from bench import admission, ledger
 from bench.build import BUILD, compiled
 from bench.driver import Driver
+from bench.limits import ROUNDS as LIMITS_ROUNDS
+from bench.limits import LimitsFindings, measure_limits
 from bench.measure import Faults, Series, flat_out, interleave, warm_up
 from bench.peers import direct, litellm, nginx, ours, portkey
 from bench.peers.ours import Stack
@@ -150,16 +152,35 @@ def _greatest_rate(series: Series | None) -> float | None:
     return statistics.median(cell.load.rps for cell in series.cells.values())
 
 
+def measure_what_limits_cost(bench: Bench, rounds: int) -> None:
+    """Our gateway with and without limits, and an admission by itself in a process of its own."""
+    system = bench.system("ours")
+    if system is None or bench.stack is None:
+        return
+    found = LimitsFindings()
+    try:
+        found = measure_limits(bench.driver, bench.stack, system, bench.faults, say, rounds=rounds)
+    except Unfit as fault:
+        bench.faults.found["limits"] = str(fault)
+    say("admission alone")
+    found.admission = admission.measured_apart(bench.driver.ground.cores.system)
+    bench.findings.limits = found
+
+
 def check_ledger(bench: Bench) -> None:
-    """Booked requests against accepted answers, warm-ups included."""
+    """Booked requests against accepted answers, warm-ups included, also of the projects with other limits."""
     if bench.stack is None or "ours" in bench.faults.found:
         return
-    accepted = bench.driver.accepted.get("ours", 0)
     say("asking the usage service what it booked")
-    booked = ledger.wait_for(bench.stack, accepted)
-    bench.findings.ledger = {"accepted": accepted, "booked": booked}
-    if booked != accepted:
-        bench.faults.found["ours"] = f"the ledger has {booked} requests, but {accepted} answers were accepted"
+    projects = {"ours": bench.stack.facts["project_id"], **(bench.findings.limits.projects if bench.findings.limits else {})}
+    total = {"accepted": 0, "booked": 0}
+    for name, project_id in projects.items():
+        accepted = bench.driver.accepted.get(name, 0)
+        booked = ledger.wait_for(bench.stack, accepted, project_id)
+        total = {"accepted": total["accepted"] + accepted, "booked": total["booked"] + booked}
+        if booked != accepted:
+            bench.faults.found[name] = f"the ledger has {booked} requests, but {accepted} answers were accepted"
+    bench.findings.ledger = total
 
 
 def void(bench: Bench) -> None:
@@ -169,15 +190,18 @@ def void(bench: Bench) -> None:
     for name in ("once", "stream", "quarter_once", "quarter_stream"):
         kept = {system: series for system, series in getattr(found, name).items() if system not in found.faults}
         setattr(found, name, kept)
+    if found.limits is not None:
+        found.limits.series = {name: series for name, series in found.limits.series.items() if name not in found.faults}
 
 
-def measure(bench: Bench, wanted: Sequence[str]) -> None:
+def measure(bench: Bench, wanted: Sequence[str], limits_rounds: int) -> None:
     """Everything, in order."""
     start_systems(bench, wanted)
     warm_up(bench.driver, bench.findings.systems, bench.faults, say)
     measure_flat_out(bench)
     measure_quarter(bench)
     measure_beside(bench)
+    measure_what_limits_cost(bench, limits_rounds)
     check_ledger(bench)
     void(bench)
 
@@ -187,15 +211,18 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.run", description=__doc__)
     parser.add_argument("--rounds", type=int, default=6, help="interleaved rounds per table (default 6)")
     parser.add_argument("--seconds", type=float, default=2.0, help="seconds per cell (default 2)")
+    parser.add_argument(
+        "--limits-rounds", type=int, default=LIMITS_ROUNDS, help=f"rounds with and without limits (default {LIMITS_ROUNDS})"
+    )
     parser.add_argument("--only", default="", help="comma-separated systems: direct, nginx, ours, portkey, litellm")
     parser.add_argument("--quick", action="store_true", help="2 rounds of 1 s: a look, not a result")
     options = parser.parse_args(arguments)
     if options.quick:
-        options.rounds, options.seconds = 2, 1.0
+        options.rounds, options.seconds, options.limits_rounds = 2, 1.0, 2
     options.wanted = [name for name in options.only.split(",") if name] or ["direct", "nginx", "ours", "portkey", "litellm"]
     unknown = [name for name in options.wanted if name not in PEERS and name != "ours"]
-    if unknown or not 1 <= options.rounds <= 50 or not 0.2 <= options.seconds <= 30:
-        parser.error(f"unknown system {unknown[0]}" if unknown else "--rounds 1..50, --seconds 0.2..30")
+    if unknown or not 1 <= options.rounds <= 50 or not 0.2 <= options.seconds <= 30 or not 1 <= options.limits_rounds <= 100:
+        parser.error(f"unknown system {unknown[0]}" if unknown else "--rounds 1..50, --seconds 0.2..30, --limits-rounds 1..100")
     return options
 
 
@@ -221,7 +248,7 @@ def main(arguments: Sequence[str]) -> int:
             say(str(gap))
             return 1
         bench = Bench(Driver(Ground(cores, BUILD, upstream, cleanup)), findings)
-        measure(bench, options.wanted)
+        measure(bench, options.wanted, options.limits_rounds)
     RESULTS.write_text(json.dumps(results(findings), indent=2, ensure_ascii=False) + "\n")
     print_findings(findings, cores)
     say(f"\nwritten: {RESULTS.relative_to(Path.cwd()) if RESULTS.is_relative_to(Path.cwd()) else RESULTS}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from bench.limits import lines
 from bench.measure import Series, added, cpu_us, cpu_us_per_chunk
 from bench.peers.system import System
 from bench.processes import Cores
@@ -108,6 +109,9 @@ def print_findings(found: Findings, cores: Cores) -> None:
     _table("Non-stream, upstream answers at once", found.once, found, stream=False)
     _table("Stream, 23 events 2 ms apart", found.stream, found, stream=True)
     _print_quarter(found)
+    if found.limits is not None:
+        print(f"\nWhat limits cost, CPU µs/request, {found.limits.rounds} rounds")
+        print("\n".join(lines(found.limits)))
     _print_beside(found)
     _print_foreign(found)
     print("\nBars")

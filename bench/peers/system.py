@@ -50,6 +50,7 @@ class System:
     stream_path: str = "/v1/chat/completions"
     model: str = "bench"
     headers: Mapping[str, str] = field(default_factory=dict)
+    end_user: str = ""  # the field `user` of its requests, where it is to have one
     no_streams: str = ""  # why it is measured non-stream only
     connections: int = 32
     stream_connections: int = 256

@@ -15,6 +15,7 @@ class ScopeAccount:
 
     `limit_*` None = no limit in that unit. `granted_*` is the largest grant answered, lowered only by our own return. Only with
     `enforcement` hard does a limit refuse; otherwise the account is kept all the same, for alerts and for what would have been.
+    `look_at_*`: once so much is settled and reserved, somebody should look whether to ask for more (domain.grant_pace).
     """
 
     scope: str
@@ -34,6 +35,8 @@ class ScopeAccount:
     returned_seq: int = 0
     answer: ScopeAnswer | None = None
     answered_at: float = 0.0
+    look_at_tokens: int = -1
+    look_at_nanousd: int = -1
 
     @property
     def limited(self) -> bool:
@@ -87,6 +90,7 @@ class ScopeAccount:
         self.granted_nanousd = min(self.granted_nanousd, self.settled_nanousd + self.reserved_nanousd)
         self.seq += 1
         self.returned_seq = self.seq
+        self.look_at_tokens = self.look_at_nanousd = -1
 
     def change_limits(self, tokens: int | None, nanousd: int | None, version: int) -> bool:
         """Adopt newer limits; True if one was lowered or appeared, so that what is unspent must go back."""
@@ -95,6 +99,7 @@ class ScopeAccount:
         lowered = _lowered(self.limit_tokens, tokens) or _lowered(self.limit_nanousd, nanousd)
         self.limit_tokens, self.limit_nanousd, self.limit_version = tokens, nanousd, version
         self.answer = None
+        self.look_at_tokens = self.look_at_nanousd = -1
         return lowered
 
 
@@ -103,34 +108,36 @@ def _lowered(before: int | None, after: int | None) -> bool:
 
 
 class Hold:
-    """What one request has reserved, in every account it counts against. It may grow until it is settled, exactly once."""
+    """What one request has reserved, in every account it counts against. It may grow until it is settled, exactly once.
 
-    __slots__ = ("accounts", "nanousd", "settled", "tokens")
+    `binding`: those of them whose limits refuse; all, unless told.
+    """
 
-    def __init__(self, accounts: tuple[ScopeAccount, ...]) -> None:
+    __slots__ = ("accounts", "binding", "nanousd", "settled", "tokens")
+
+    def __init__(self, accounts: tuple[ScopeAccount, ...], binding: tuple[ScopeAccount, ...] | None = None) -> None:
         self.accounts = accounts
+        self.binding = accounts if binding is None else binding
         self.tokens = self.nanousd = 0
         self.settled = False
 
     def try_take(self, tokens: int, nanousd: int) -> bool:
-        """Reserve so much more in all accounts, or nothing in any if a hard limit does not cover it."""
+        """Reserve so much more in all accounts, or nothing in any if a limit that refuses does not cover it."""
         if self.blocking(tokens, nanousd) is not None:
             return False
         self.force(tokens, nanousd)
         return True
 
     def blocking(self, tokens: int, nanousd: int) -> ScopeAccount | None:
-        """The first account whose hard limit does not cover so much more."""
-        for account in self.accounts:
+        """The first account whose limit refuses so much more."""
+        for account in self.binding:
             # As `fits`, written out: this is asked of every account at every request.
             if (
                 account.limit_tokens is not None
                 and account.settled_tokens + account.reserved_tokens + tokens > account.granted_tokens
-                and account.enforcement == "hard"
             ) or (
                 account.limit_nanousd is not None
                 and account.settled_nanousd + account.reserved_nanousd + nanousd > account.granted_nanousd
-                and account.enforcement == "hard"
             ):
                 return account
         return None

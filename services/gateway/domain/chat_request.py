@@ -70,6 +70,12 @@ class ChatRequest(msgspec.Struct):
             return max(self.max_tokens, self.max_completion_tokens)  # upstreams differ in which of the two they obey
         return self.max_completion_tokens or self.max_tokens
 
+    @property
+    def end_user(self) -> str | None:
+        """On whose behalf the client asks, by OpenAI's field `user`; without the one character that no database keeps."""
+        user = self.user
+        return user if user is None or "\0" not in user else user.replace("\0", "\ufffd")
+
     def characters(self) -> int:
         """Characters of all text content: what the choice of a tier goes by."""
         total = 0

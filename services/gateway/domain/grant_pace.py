@@ -22,6 +22,7 @@ NEARLY_SPENT = 0.8
 QUIET_SECONDS = 60.0
 """Untouched for so long, an account's rate is nothing and the ticks leave it alone."""
 EXHAUSTED_SECONDS = 0.25
+ENDLESS = 1 << 62
 RECALLED_SECONDS = 1.0
 """So long after a recall only what requests need is asked for: a cushion would be recalled again at once."""
 
@@ -38,6 +39,7 @@ class GrantPace:
         "in_flight",
         "in_vain",
         "largest",
+        "last_reserved",
         "last_settled",
         "rate_nanousd",
         "rate_tokens",
@@ -48,7 +50,7 @@ class GrantPace:
     def __init__(self, account: ScopeAccount, expected: tuple[int, int], now: float) -> None:
         self.account = account
         self.rate_tokens = self.rate_nanousd = 0.0
-        self.last_settled = (0, 0)
+        self.last_settled = self.last_reserved = (0, 0)
         self.largest = expected
         self.boost = 1
         self.cushion = (FEW_HOLDS * expected[0], FEW_HOLDS * expected[1])
@@ -63,37 +65,49 @@ class GrantPace:
         if self.active:
             return False
         self.active = True
-        self.last_settled = (self.account.settled_tokens, self.account.settled_nanousd)
+        account = self.account
+        self.last_settled = (account.settled_tokens, account.settled_nanousd)
+        self.last_reserved = (account.reserved_tokens, account.reserved_nanousd)
         return True
 
     def touched(self, tokens: int, nanousd: int, now: float) -> bool:
-        """A hold was taken: whether to ask ahead, because less than three quarters of a comfortable cushion is left."""
+        """A hold was taken: whether to ask ahead, because less than three quarters of a comfortable cushion is left.
+
+        Need not be called before the account's `look_at_*` is passed, or a hold is larger than all before it.
+        """
         self.touched_at = now
-        if self.in_flight:
-            return False
-        account = self.account
         if tokens > self.largest[0] or nanousd > self.largest[1]:
             self.largest = (max(tokens, self.largest[0]), max(nanousd, self.largest[1]))
             self.cushion = self._comfortable()
-        patient = now - self.asked_at < TICK_SECONDS
-        part = HURRY if patient else COMFORT
-        want_tokens, want_nanousd = self.cushion
-        if not (
-            account.limit_tokens is not None
-            and account.granted_tokens - account.settled_tokens - account.reserved_tokens < part * want_tokens
-        ) and not (
-            account.limit_nanousd is not None
-            and account.granted_nanousd - account.settled_nanousd - account.reserved_nanousd < part * want_nanousd
-        ):
+        self._mark()
+        if self.in_flight or not self._is_low(now):
             return False
         if self._is_dry(now) or now - self.recalled_at < RECALLED_SECONDS:
             return False
-        if patient:
-            if account.answered_at < self.asked_at:
+        if now - self.asked_at < TICK_SECONDS:
+            if self.account.answered_at < self.asked_at:
                 return False  # nobody answered: asking at once again, or for more, brings nothing but a hoard later
             self.boost = min(LARGEST_BOOST, self.boost * 2)
             self.cushion = self._comfortable()
+            self._mark()
         return True
+
+    def _is_low(self, now: float) -> bool:
+        part = HURRY if now - self.asked_at < TICK_SECONDS else COMFORT
+        left_tokens, left_nanousd = self.account.headroom()
+        return (self.account.limit_tokens is not None and left_tokens < part * self.cushion[0]) or (
+            self.account.limit_nanousd is not None and left_nanousd < part * self.cushion[1]
+        )
+
+    def _mark(self) -> None:
+        """From where on the account has to be looked at: when less than the comfortable part of the cushion is left."""
+        account = self.account
+        account.look_at_tokens = (
+            ENDLESS if account.limit_tokens is None else account.granted_tokens - int(COMFORT * self.cushion[0])
+        )
+        account.look_at_nanousd = (
+            ENDLESS if account.limit_nanousd is None else account.granted_nanousd - int(COMFORT * self.cushion[1])
+        )
 
     def _comfortable(self) -> tuple[int, int]:
         few = FEW_HOLDS * self.boost
@@ -159,6 +173,7 @@ class GrantPace:
         account = self.account
         account.take_answer(answer)
         account.answered_at = now
+        self._mark()
         if answer.seq == account.returned_seq == account.seq:
             account.seq += 1  # the return has been heard; the next ask is an ordinary one
 
@@ -182,7 +197,10 @@ class GrantPace:
         """Once a second: `return` if it gave something back, `quiet` if it need not be looked at, else `go on`."""
         account = self.account
         tokens, nanousd = account.settled_tokens - self.last_settled[0], account.settled_nanousd - self.last_settled[1]
-        self.last_settled = (account.settled_tokens, account.settled_nanousd)
+        reserved = (account.reserved_tokens, account.reserved_nanousd)
+        if tokens or nanousd or reserved != self.last_reserved:
+            self.touched_at = now
+        self.last_settled, self.last_reserved = (account.settled_tokens, account.settled_nanousd), reserved
         self.rate_tokens += 0.2 * (tokens / TICK_SECONDS - self.rate_tokens)
         self.rate_nanousd += 0.2 * (nanousd / TICK_SECONDS - self.rate_nanousd)
         if now - self.asked_at > 2 * TICK_SECONDS:
@@ -196,7 +214,9 @@ class GrantPace:
             self.rate_tokens = self.rate_nanousd = 0.0
             self.boost = 1
             self.cushion = self._comfortable()
+            account.look_at_tokens = account.look_at_nanousd = -1  # the next hold wakes it
             return "quiet"
+        self._mark()
         return "go on"
 
     def _is_quiet(self, now: float) -> bool:

@@ -94,9 +94,13 @@ class RateScope:
         "_base",
         "_lease",
         "_lease_until",
+        "_may_requests",
+        "_may_slots",
+        "_may_tokens",
+        "_requests",
         "_shaped",
         "_silent_since",
-        "_total",
+        "_tokens",
         "asked_at",
         "enforcement",
         "in_flight",
@@ -127,10 +131,11 @@ class RateScope:
         self.in_flight = False
         self.asked_at = 0.0
         self.touched_at = now
-        self._total = NOTHING
+        self._requests = self._tokens = 0  # all that was ever counted
         self._base = self._shaped = NOTHING
         self._lease = NOTHING
         self._lease_until = 0.0
+        self._may_requests = self._may_tokens = self._may_slots = 0  # how far the counts may go on the lease
         self._silent_since: float | None = None
 
     def adopt(self, limits: Limits, enforcement: Enforcement) -> None:
@@ -147,21 +152,19 @@ class RateScope:
         """What may be used now: of the lease while it is valid, nothing after it."""
         if now >= self._lease_until:
             return NOTHING
-        lease, base, total = self._lease, self._base, self._total
-        return Amount(
-            lease.requests - (total.requests - base.requests),
-            lease.tokens - (total.tokens - base.tokens),
-            lease.slots - (self.slots - base.slots),
-        )
+        return Amount(self._may_requests - self._requests, self._may_tokens - self._tokens, self._may_slots - self.slots)
 
     def lacking(self, wanted: Amount, now: float, gateways: int) -> str:
         """The limit in which so much more does not fit; "" if it fits. Without an authority, an even share is what there is."""
-        left = self._even_share(now, gateways) if self.is_degraded(now) else self.left(now)
-        if wanted.requests and self.limit_requests is not None and wanted.requests > left.requests:
+        if self._silent_since is not None and self.is_degraded(now):
+            return self._lacking_of_share(wanted, now, gateways)
+        leased = now < self._lease_until
+        requests, tokens, slots = wanted.requests, wanted.tokens, wanted.slots
+        if requests and self.limit_requests is not None and not (leased and self._requests + requests <= self._may_requests):
             return "requests_per_minute"
-        if wanted.slots and self.limit_slots is not None and wanted.slots > left.slots:
+        if slots and self.limit_slots is not None and not (leased and self.slots + slots <= self._may_slots):
             return "concurrency"
-        if wanted.tokens and self.limit_tokens is not None and wanted.tokens > left.tokens:
+        if tokens and self.limit_tokens is not None and not (leased and self._tokens + tokens <= self._may_tokens):
             return "tokens_per_minute"
         return ""
 
@@ -169,23 +172,26 @@ class RateScope:
         """Whether nobody has answered for so long that the even share is used."""
         return self._silent_since is not None and now - self._silent_since > SILENT_SECONDS
 
-    def _even_share(self, now: float, gateways: int) -> Amount:
+    def _lacking_of_share(self, wanted: Amount, now: float, gateways: int) -> str:
         self.window.slide(now)
         share = max(1, gateways)
-        return Amount(
-            (self.limit_requests or 0) // share - self.window.requests,
-            (self.limit_tokens or 0) // share - self.window.tokens,
-            (self.limit_slots or 0) // share - self.slots,
-        )
+        if wanted.requests and _passes(self.window.requests + wanted.requests, self.limit_requests, share):
+            return "requests_per_minute"
+        if wanted.slots and _passes(self.slots + wanted.slots, self.limit_slots, share):
+            return "concurrency"
+        if wanted.tokens and _passes(self.window.tokens + wanted.tokens, self.limit_tokens, share):
+            return "tokens_per_minute"
+        return ""
 
     def use(self, amount: Amount, now: float) -> None:
         """Count it, whether it fitted or not."""
         self.touched_at = now
-        if amount.requests or amount.tokens:
-            self.window.add(amount.requests, amount.tokens, now)
+        requests, tokens = amount.requests, amount.tokens
+        if requests or tokens:
+            self.window.add(requests, tokens, now)
+            self._requests += requests
+            self._tokens += tokens
         self.slots += amount.slots
-        total = self._total
-        self._total = Amount(total.requests + amount.requests, total.tokens + amount.tokens)
 
     def free_slot(self) -> None:
         """A request has ended."""
@@ -198,16 +204,17 @@ class RateScope:
         """
         self.window.correct(tokens, counted_at)
         if tokens > 0 or counted_at >= self.asked_at:
-            self._total = Amount(self._total.requests, self._total.tokens + tokens)
+            self._tokens += tokens
 
     def wants_more(self, now: float) -> bool:
         """Whether to ask ahead: a good part of the lease is used, or it ends soon."""
         if self.in_flight or now - self.asked_at < TICK_SECONDS / QUARTER:
             return False
+        if now > self._lease_until - 2 * TICK_SECONDS:
+            return True
         left, lease = self.left(now), self._lease
         return (
-            now > self._lease_until - 2 * TICK_SECONDS
-            or (self.limit_requests is not None and 2 * left.requests < lease.requests)
+            (self.limit_requests is not None and 2 * left.requests < lease.requests)
             or (self.limit_tokens is not None and 2 * left.tokens < lease.tokens)
             or (self.limit_slots is not None and 2 * left.slots < lease.slots)
         )
@@ -226,8 +233,8 @@ class RateScope:
         kept = Amount(
             max(0, min(left.requests, want.requests)), max(0, min(left.tokens, want.tokens)), max(0, min(left.slots, want.slots))
         )
-        self._lease = kept
-        self._base = self._shaped = Amount(self._total.requests, self._total.tokens, self.slots)
+        self._base = self._shaped = Amount(self._requests, self._tokens, self.slots)
+        self._hold(kept)
         self.seq += 1
         self.asked_at = now
         self.in_flight = True
@@ -257,11 +264,11 @@ class RateScope:
         """What the pace since the last ask would use in some seconds; nothing once the scope is left alone."""
         if now - self.touched_at > BUSY_SECONDS and need == NOTHING:
             return NOTHING
-        before, total = self._shaped, self._total
+        before = self._shaped
         seconds = max(TICK_SECONDS, now - self.asked_at) if self.seq else TICK_SECONDS
         part = BUSY_SECONDS / seconds
-        requests = int((total.requests - before.requests) * part)
-        tokens = int((total.tokens - before.tokens) * part)
+        requests = int((self._requests - before.requests) * part)
+        tokens = int((self._tokens - before.tokens) * part)
         return Amount(
             max(requests, LEAST_WANTED) + need.requests if self.limit_requests is not None else 0,
             max(0, tokens) + LEAST_WANTED * need.tokens if self.limit_tokens is not None else 0,
@@ -274,9 +281,17 @@ class RateScope:
         self._silent_since = None
         if answer.seq != self.seq:
             return
-        self._lease = Amount(answer.lease_requests, answer.lease_tokens, answer.lease_slots)
+        self._hold(Amount(answer.lease_requests, answer.lease_tokens, answer.lease_slots))
         self._lease_until = self.asked_at + valid_seconds
         self.others = Amount(answer.others_requests, answer.others_tokens, answer.others_slots)
+
+    def _hold(self, lease: Amount) -> None:
+        """A lease counts from what had been used when it was asked for."""
+        base = self._base
+        self._lease = lease
+        self._may_requests = base.requests + lease.requests
+        self._may_tokens = base.tokens + lease.tokens
+        self._may_slots = base.slots + lease.slots
 
     def not_answered(self, now: float) -> None:
         """An ask has come to nothing; what is kept of the lease stays until its end."""
@@ -292,3 +307,7 @@ class RateScope:
             "concurrency": self.limit_slots,
         }[name]
         return found or 0
+
+
+def _passes(wanted: int, limit: int | None, share: int) -> bool:
+    return limit is not None and wanted > limit // share

@@ -45,6 +45,7 @@ class Run:
         "caller",
         "candidate",
         "day",
+        "end_user",
         "endpoint",
         "estimate",
         "event_id",
@@ -81,6 +82,7 @@ class Run:
         route: Route,
         tier_signal: str,
         estimate: Estimate,
+        end_user: str | None,
         standing: Standing,
         admitted_at: int,
         began: float,
@@ -94,12 +96,13 @@ class Run:
         self.route = route
         self.tier_signal = tier_signal
         self.estimate = estimate
+        self.end_user = end_user
         self.standing = standing
         self.day = standing.day
         self.admitted_at = admitted_at
         self.began = began
-        self.hold = Hold(standing.accounts)
-        self.limited = standing.binding
+        self.hold = Hold(standing.accounts, standing.binding)
+        self.limited = bool(standing.binding)
         self.mode: Mode | Literal[""] = ""
         self.price: ModelPrice | None = None
         self.permit: Permit | None = None

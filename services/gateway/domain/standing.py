@@ -7,24 +7,34 @@ from gateway.domain.calendar import LocalDay
 from gateway.domain.caller import Caller
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Standing:
-    """`limited` = any of them has a limit, `binding` = one that refuses,
-    `costs_bind` = one in money.
+    """Made once per caller and day. `limited`: the accounts that have a limit; `binding`: whose limit refuses; `shadowed`: whose limit
+    only says what it would refuse. `largest_*`: the largest hold that was taken on it.
     """
 
     caller: Caller
     day: LocalDay
     accounts: tuple[ScopeAccount, ...]
     limited: tuple[ScopeAccount, ...]
-    binding: bool
+    binding: tuple[ScopeAccount, ...]
+    shadowed: tuple[ScopeAccount, ...]
     costs_bind: bool
+    largest_tokens: int = -1
+    largest_nanousd: int = -1
+
+
+def stand(caller: Caller, day: LocalDay, accounts: tuple[ScopeAccount, ...]) -> Standing:
+    """Sort them out."""
+    limited = tuple(account for account in accounts if account.limited)
+    binding = tuple(account for account in limited if account.enforcement == "hard")
+    shadowed = tuple(account for account in limited if account.enforcement == "shadow")
+    costs_bind = any(account.limit_nanousd is not None for account in binding)
+    return Standing(caller, day, accounts, limited, binding, shadowed, costs_bind)
 
 
 def would_refuse(standing: Standing, tokens: int, nanousd: int) -> tuple[str, ...]:
     """The limits in shadow mode whose grants do not cover so much: what would have been refused."""
     return tuple(
-        account.limit_name(account.short_unit(tokens))
-        for account in standing.limited
-        if account.enforcement == "shadow" and not account.fits(tokens, nanousd)
+        account.limit_name(account.short_unit(tokens)) for account in standing.shadowed if not account.fits(tokens, nanousd)
     )

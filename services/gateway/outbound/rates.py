@@ -25,7 +25,10 @@ Waiter = tuple[Amount, asyncio.Future[None]]
 
 
 class Rates:
-    """The scopes of this boot that have such limits, and their conversation with usage."""
+    """The scopes of this boot that have such limits, and their conversation with usage.
+
+    Whoever keeps a scope at hand looks at `generation`: as long as it is the same, none has been forgotten.
+    """
 
     def __init__(self, client: Client, *, gateway: str, boot: str) -> None:
         self._client = client
@@ -37,6 +40,7 @@ class Rates:
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self.gateways = 1
+        self.generation = 0
         self.waits = self.asks = self.failures = self.degraded = 0
 
     def scope(self, scope: str, scope_id: str, limits: Limits, enforcement: Enforcement) -> RateScope:
@@ -93,6 +97,7 @@ class Rates:
                     self._hungry.add(name)
                 elif now - scope.touched_at > TICK_SECONDS and name not in self._waiters:
                     del self._scopes[name]
+                    self.generation += 1
             if self._hungry:
                 self._wake.set()
 

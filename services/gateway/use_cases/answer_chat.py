@@ -81,7 +81,7 @@ class AnswerChat:
         if not self._spool.accepts_starts:  # not even a cache hit: it could not be recorded
             raise _spool_full()
         run = self._plan(caller, body, asked_tier, endpoint)
-        if rates := self._take_rate.scopes(caller, run.request.user, address):
+        if rates := self._take_rate.scopes(caller, run.end_user, address):
             run.permit = await self._take_rate.admit(rates)
         try:
             answer = await self._from_cache(run, use_cache=use_cache)
@@ -113,7 +113,7 @@ class AnswerChat:
             self._check_boundable(run)
             self._take_hold.prepare_next_day(standing, run.admitted_at)
             run.would_refuse = would_refuse(standing, estimate.tokens, estimate.nanousd)
-        if not self._take_hold.take_now(run.hold, standing.limited, estimate.tokens, estimate.nanousd):
+        if not self._take_hold.take_now(run.hold, standing, estimate.tokens, estimate.nanousd):
             began = time.perf_counter()
             try:
                 run.no_grant = await self._take_hold.take(run.hold, standing, estimate.tokens, estimate.nanousd)
@@ -170,11 +170,11 @@ class AnswerChat:
             price_version=self._price_version,
             tags=caller.key.tags,
             owner_id=caller.key.owner_id,
-            end_user=run.request.user,
+            end_user=run.end_user,
             hold_prompt_tokens=bound.prompt_tokens,
             hold_completion_tokens=bound.completion_tokens,
             hold_nanousd=bound.nanousd,
-            end_user_counted=caller.counts_end_users and run.request.user is not None,
+            end_user_counted=caller.counts_end_users and run.end_user is not None,
             mode=run.mode,
         )
 

@@ -30,7 +30,7 @@ class ExtendHold:
             if tokens == 0 or left > tokens // AHEAD:
                 return None
             standing = run.standing
-            if not self.take_hold.take_now(run.hold, standing.limited, tokens, nanousd):
+            if not self.take_hold.take_now(run.hold, standing, tokens, nanousd):
                 if left > 0:
                     return None  # what is held still covers it
                 refusal = await self._wait(run, standing, tokens, nanousd)

@@ -36,10 +36,8 @@ class PlanRequest:
         characters = request.characters()
         route = self._route(caller, request, asked_tier, characters)
         day = self.calendar.day(caller.organization.time_zone, now)
-        user = request.user
-        standing = self.take_hold.standing(
-            caller, day, user if user is None or "\0" not in user else user.replace("\0", "\ufffd")
-        )
+        end_user = request.end_user
+        standing = self.take_hold.standing(caller, day, end_user)
         price = self._price(caller, route, standing)
         mode: Mode = caller.project.budget_mode if standing.binding else "strict"
         run = Run(
@@ -54,6 +52,7 @@ class PlanRequest:
                 self.routes, caller.project.tier, request.model, asked_tier=asked_tier, characters=characters
             ),
             estimate=self._estimate(mode, caller, request, fields, len(body), route, price),
+            end_user=end_user,
             standing=standing,
             admitted_at=now,
             began=began,

@@ -78,7 +78,7 @@ class SettleRequest:
             cache=cache,
             error_code=error_code,
             owner_id=caller.key.owner_id,
-            end_user=request.user,
+            end_user=run.end_user,
             tags=caller.key.tags,
             latency_us=latency_us,
             ttft_us=run.ttft_us,
@@ -96,7 +96,7 @@ class SettleRequest:
             saved_tokens=saved_tokens,
             saved_nanousd=saved_nanousd,
             attempts=tuple(attempts),
-            end_user_counted=caller.counts_end_users and request.user is not None,
+            end_user_counted=caller.counts_end_users and run.end_user is not None,
             decision=_decision(run),
         )
         if run.permit is not None:

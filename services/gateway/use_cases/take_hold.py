@@ -10,7 +10,7 @@ from gateway.domain.caller import Caller, Record
 from gateway.domain.refusals import BudgetUnavailable, Refusal
 from gateway.domain.refused_budget import exceeded
 from gateway.domain.scopes import budget_scopes, limits_of_period, scope_of_record
-from gateway.domain.standing import Standing
+from gateway.domain.standing import Standing, stand
 from gateway.outbound.grants import Grants
 
 MOST_KEPT = 50_000
@@ -28,19 +28,18 @@ class TakeHold:
     grants: Grants
     calendar: Calendar
     wait_seconds: float
-    _kept: dict[str, Standing] = field(default_factory=dict)
+    _kept: dict[tuple[str, str | None], Standing] = field(default_factory=dict)
     _next_day: dict[str, str] = field(default_factory=dict)
 
     def standing(self, caller: Caller, day: LocalDay, end_user: str | None) -> Standing:
         """The accounts of a request. Callers are made anew whenever a record of theirs changes: the same one has the same accounts."""
-        found = self._kept.get(caller.key.key_id)
+        name = (caller.key.key_id, end_user if caller.counts_end_users else None)
+        found = self._kept.get(name)
         if found is None or found.caller is not caller or found.day is not day:
-            found = self._stand(caller, day, None)
+            found = self._stand(caller, day, name[1])
             if len(self._kept) >= MOST_KEPT:
                 self._kept.clear()
-            self._kept[caller.key.key_id] = found
-        if end_user is not None and caller.counts_end_users:
-            return self._stand(caller, day, end_user)
+            self._kept[name] = found
         return found
 
     def _stand(self, caller: Caller, day: LocalDay, end_user: str | None) -> Standing:
@@ -49,10 +48,7 @@ class TakeHold:
             for scope in budget_scopes(caller, end_user)
             for period in (day.month, day.day)
         )
-        limited = tuple(account for account in accounts if account.limited)
-        binding = [account for account in limited if account.enforcement == "hard"]
-        costs_bind = any(account.limit_nanousd is not None for account in binding)
-        return Standing(caller, day, accounts, limited, bool(binding), costs_bind)
+        return stand(caller, day, accounts)
 
     def _account(self, scope: str, scope_id: str, period: str, limits: Limits, enforcement: str) -> ScopeAccount:
         tokens, nanousd = limits_of_period(limits, period)
@@ -87,20 +83,33 @@ class TakeHold:
                 if limits_of_period(scope.limits, period) != (None, None):
                     self.grants.expect(self._account(scope.name, scope.scope_id, period, scope.limits, scope.enforcement))
 
-    def take_now(self, hold: Hold, limited: tuple[ScopeAccount, ...], tokens: int, nanousd: int) -> bool:
+    def take_now(self, hold: Hold, standing: Standing, tokens: int, nanousd: int) -> bool:
         """Take it if the grants at hand cover it; one synchronous step."""
         if not hold.try_take(tokens, nanousd):
             return False
-        for account in limited:
-            self.grants.touched(account, tokens, nanousd)
+        self._look(standing, tokens, nanousd)
         return True
+
+    def _look(self, standing: Standing, tokens: int, nanousd: int) -> None:
+        """Have those accounts looked at which have come to the point, all of them after the largest hold so far."""
+        larger = tokens > standing.largest_tokens or nanousd > standing.largest_nanousd
+        if larger:
+            standing.largest_tokens = max(tokens, standing.largest_tokens)
+            standing.largest_nanousd = max(nanousd, standing.largest_nanousd)
+        for account in standing.limited:
+            if (
+                larger
+                or account.settled_tokens + account.reserved_tokens > account.look_at_tokens
+                or account.settled_nanousd + account.reserved_nanousd > account.look_at_nanousd
+            ):
+                self.grants.touched(account, tokens, nanousd)
 
     async def take(self, hold: Hold, standing: Standing, tokens: int, nanousd: int) -> str:
         """Take it, waiting for a grant where needed; the name of the policy that let it pass without one, or "".
 
         Raises QuotaExceeded or BudgetUnavailable.
         """
-        if self.take_now(hold, standing.limited, tokens, nanousd):
+        if self.take_now(hold, standing, tokens, nanousd):
             return ""
         deadline = time.monotonic() + self.wait_seconds
         while (blocking := hold.blocking(tokens, nanousd)) is not None:
@@ -110,7 +119,7 @@ class TakeHold:
             if left <= 0 or self.grants.is_silent:
                 return self._undecided(hold, blocking, standing, tokens, nanousd)
             await self.grants.wait(blocking, tokens, nanousd, left)
-        self.take_now(hold, standing.limited, tokens, nanousd)
+        self.take_now(hold, standing, tokens, nanousd)
         return ""
 
     def _undecided(self, hold: Hold, account: ScopeAccount, standing: Standing, tokens: int, nanousd: int) -> str:
@@ -124,8 +133,7 @@ class TakeHold:
         policy = standing.caller.project.on_no_grant
         if policy == "open" or (policy == "grace" and self._within_grace(standing, tokens, nanousd)):
             hold.force(tokens, nanousd)
-            for limited in standing.limited:
-                self.grants.touched(limited, tokens, nanousd)
+            self._look(standing, tokens, nanousd)
             return policy
         raise _unavailable(account)
 

@@ -9,7 +9,7 @@ from gateway.domain.caller import Caller
 from gateway.domain.rate_headers import rate_headers
 from gateway.domain.rate_limit import Amount, RateScope
 from gateway.domain.refusals import RateLimited
-from gateway.domain.scopes import BudgetScope, budget_scopes
+from gateway.domain.scopes import budget_scopes
 from gateway.outbound.rates import Rates
 
 MOST_KEPT = 50_000
@@ -85,25 +85,27 @@ class TakeRate:
     rates: Rates
     wait_seconds: float
     by_address: Limits
-    _kept: dict[str, tuple[Caller, tuple[BudgetScope, ...]]] = field(default_factory=dict)
+    _kept: dict[tuple[str, str | None], tuple[Caller, int, tuple[RateScope, ...]]] = field(default_factory=dict)
 
     def scopes(self, caller: Caller, end_user: str | None, address: str) -> tuple[RateScope, ...]:
         """What has such limits of all that a request counts against; () for most."""
-        found = self._kept.get(caller.key.key_id)
-        if found is None or found[0] is not caller:
-            found = (caller, tuple(scope for scope in budget_scopes(caller, None) if _has_rates(scope.limits)))
+        name = (caller.key.key_id, end_user if caller.counts_end_users else None)
+        found = self._kept.get(name)
+        if found is None or found[0] is not caller or found[1] != self.rates.generation:
+            found = (caller, self.rates.generation, self._scopes(caller, name[1]))
             if len(self._kept) >= MOST_KEPT:
                 self._kept.clear()
-            self._kept[caller.key.key_id] = found
-        scopes = found[1]
-        if end_user is not None and caller.counts_end_users:
-            scopes = tuple(scope for scope in budget_scopes(caller, end_user) if _has_rates(scope.limits))
-        if not scopes and self.by_address is NO_LIMITS:
-            return ()
-        made = [self.rates.scope(it.name, it.scope_id, it.limits, it.enforcement) for it in scopes]
-        if self.by_address is not NO_LIMITS and address:
-            made.append(self.rates.scope("ip", address, self.by_address, "hard"))
-        return tuple(made)
+            self._kept[name] = found
+        if self.by_address is NO_LIMITS or not address:
+            return found[2]
+        return (*found[2], self.rates.scope("ip", address, self.by_address, "hard"))
+
+    def _scopes(self, caller: Caller, end_user: str | None) -> tuple[RateScope, ...]:
+        return tuple(
+            self.rates.scope(scope.name, scope.scope_id, scope.limits, scope.enforcement)
+            for scope in budget_scopes(caller, end_user)
+            if _has_rates(scope.limits)
+        )
 
     async def admit(self, scopes: tuple[RateScope, ...]) -> RatePermit:
         """One request and one slot in all of them. Raises RateLimited."""

@@ -17,7 +17,7 @@ from gateway.outbound.grants import Grants
 from gateway.use_cases.take_hold import TakeHold
 
 
-def make_caller(policy: str, *, tokens: int = 100_000) -> Caller:
+def make_caller(policy: str, *, tokens: int = 100_000, enforcement: str = "hard") -> Caller:
     organization = OrganizationRecord(organization_id="o", version=1, status="active")
     project = ProjectRecord(
         project_id="p",
@@ -26,6 +26,7 @@ def make_caller(policy: str, *, tokens: int = 100_000) -> Caller:
         status="active",
         limits=Limits(version=1, monthly_tokens=tokens),
         on_no_grant=policy,  # type: ignore[arg-type] # one of the three
+        enforcement=enforcement,  # type: ignore[arg-type] # so is this
     )
     key = KeyRecord(
         key_id="k", lookup="l", project_id="p", organization_id="o", version=1, status="active", secrets=(), expires_at=None
@@ -51,7 +52,7 @@ def stand(take_hold: TakeHold, caller: Caller) -> Standing:
 
 async def take(take_hold: TakeHold, caller: Caller, tokens: int) -> str:
     standing = stand(take_hold, caller)
-    return await take_hold.take(Hold(standing.accounts), standing, tokens, 0)
+    return await take_hold.take(Hold(standing.accounts, standing.binding), standing, tokens, 0)
 
 
 async def test_closed_refuses(take_hold: TakeHold) -> None:
@@ -114,11 +115,7 @@ async def test_a_first_cushion_is_asked_for_until_somebody_answers(take_hold: Ta
 
 async def test_a_soft_limit_never_waits(take_hold: TakeHold) -> None:
     """Nor does one in shadow mode: they refuse nothing, so nobody need be asked."""
-    caller = make_caller("closed", tokens=1)
-    account = stand(take_hold, caller).accounts[0]
     for enforcement in ("soft", "shadow"):
-        account.enforcement = enforcement  # type: ignore[assignment] # both are
-        assert await take(take_hold, caller, 50) == ""
-    account.enforcement = "hard"
+        assert await take(take_hold, make_caller("closed", tokens=1, enforcement=enforcement), 50) == ""
     with pytest.raises((BudgetUnavailable, QuotaExceeded)):
-        await take(take_hold, caller, 50)
+        await take(take_hold, make_caller("closed", tokens=1), 50)

@@ -69,7 +69,7 @@ class Service:
         record = RecordRequests(self.database, self.bus, self.partitions, built_in_book(), self._touched, self.key_activity.used)
         self.requests = RequestListener(lambda: self.bus.jetstream, record)
         self.watermarks = PublishWatermarks(self.database, self.bus, self._present_boots)
-        answer = AnswerGrants(self.database, self.directory, lambda: len(self._present_boots()), Recalls(self.bus).say)
+        answer = AnswerGrants(self.database, self.directory.look_now, lambda: len(self._present_boots()), Recalls(self.bus).say)
         self.rates = AnswerRates(self.database, lambda: len(self._present_boots()))
         broker = build_broker(url=settings.nats_url, password=password)
         self.listeners = Listeners(

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Protocol
 
 from psycopg import AsyncConnection
 
@@ -16,35 +15,31 @@ from usage.use_cases.counters import GRANT_ANSWERS
 
 POOL_WAIT_SECONDS = 0.5
 
-
-class Limits(Protocol):
-    """The projection of the directory, which may be behind."""
-
-    async def catch_up(self) -> None:
-        """Read what the directory holds now; returns within a short bound, whatever happens."""
+Amounts = tuple[int | None, ...]
+"""Tokens and nano-USD; None = without a limit."""
 
 
 class AnswerGrants:
     """The budget authority. Any number of processes may answer: the database serializes them.
 
+    `behind` hears that an ask knew newer limits than the books, and returns at once: whoever asks again later is served then.
     `recall` tells the gateways that somebody needs what others hold; it may be lost, for it is said again with every further ask.
     """
 
     def __init__(
         self,
         database: Database,
-        limits: Limits,
+        behind: Callable[[], None],
         active_gateways: Callable[[], int],
         recall: Callable[[Recall], Awaitable[None]],
     ) -> None:
-        self._database, self._limits, self._active_gateways, self._recall = database, limits, active_gateways, recall
+        self._database, self._behind, self._active_gateways, self._recall = database, behind, active_gateways, recall
 
     async def __call__(self, ask: GrantAsk) -> GrantAnswer:
         """Raises one of database.TRANSIENT when the books cannot be had: then there is no answer, never a wrong one."""
         answers = await self._decide(ask)
         if any(answer.status == "stale_limits" for answer in answers):
-            await self._limits.catch_up()
-            answers = await self._decide(ask)
+            self._behind()
         wanted = tuple((one.scope, one.scope_id, one.period) for one in answers if one.status == "recalling")
         if wanted:
             await self._recall(Recall(boot=ask.boot, scopes=wanted))
@@ -103,11 +98,11 @@ def answer_scope(
     ask: ScopeAsk, books: ScopeBooks, earlier: GrantRow | None, *, active_gateways: int
 ) -> tuple[ScopeAnswer, GrantRow | None]:
     """The answer to one ask and the grant to store, None when nothing changes."""
-    granted = (earlier.tokens, earlier.nanousd) if earlier else (books.granted_tokens, books.granted_nanousd)
+    granted = _granted(books, earlier)
     if books.boot_closed:
-        return _answer(ask, books, "closed", granted), None
+        return _answer(ask, books, "closed", _nothing(books)), None
     if books.limit_version is None or ask.limit_version > books.limit_version:
-        return _answer(ask, books, "stale_limits", granted), None
+        return _answer(ask, books, "stale_limits", granted, said=_unheard(ask, granted)), None
     if earlier or (books.ask_seq is not None and ask.seq <= books.ask_seq):
         return _answer(ask, books, "granted", granted), None
     units = units_of(ask, books)
@@ -149,22 +144,42 @@ def units_of(ask: ScopeAsk, books: ScopeBooks) -> tuple[Unit, Unit]:
     )
 
 
-def _answer(
-    ask: ScopeAsk,
-    books: ScopeBooks,
-    status: str,
-    granted: tuple[int | None, ...],
-) -> ScopeAnswer:
+def _granted(books: ScopeBooks, earlier: GrantRow | None) -> Amounts:
+    """What the boot may spend at the moment; nothing if it never asked."""
+    if earlier:
+        return earlier.tokens, earlier.nanousd
+    return (0, 0) if books.ask_seq is None else (books.granted_tokens, books.granted_nanousd)
+
+
+def _nothing(books: ScopeBooks) -> Amounts:
+    """No grant in any unit that has a limit, or may have one that is not known here."""
+    known = books.limit_version is not None
+    return tuple(None if known and limit is None else 0 for limit in (books.limit_tokens, books.limit_nanousd))
+
+
+def _unheard(ask: ScopeAsk, granted: Amounts) -> Amounts:
+    """What is answered to an ask that was not decided: whoever is returning something is not told to have it again."""
+    if not ask.returning:
+        return granted
+    believed = (ask.granted_tokens, ask.granted_nanousd)
+    return tuple(
+        booked if booked is None or own is None else min(booked, own) for booked, own in zip(granted, believed, strict=True)
+    )
+
+
+def _answer(ask: ScopeAsk, books: ScopeBooks, status: str, granted: Amounts, *, said: Amounts | None = None) -> ScopeAnswer:
+    """`granted` = by the books; `said` = what the boot is told of it, if that is less."""
     tokens, nanousd = units_of(ask, books)
+    told = granted if said is None else said
     return ScopeAnswer(
         scope=ask.scope,
         scope_id=ask.scope_id,
         period=ask.period,
         seq=ask.seq,
-        status=status,  # type: ignore[arg-type] # one of the four, from this module
+        status=status,  # type: ignore[arg-type] # one of the five, from this module
         limit_version=books.limit_version or 0,
-        granted_tokens=granted[0],
-        granted_nanousd=granted[1],
+        granted_tokens=told[0],
+        granted_nanousd=told[1],
         used_tokens=books.spent_tokens,
         used_nanousd=books.spent_nanousd,
         held_tokens=held(tokens, granted[0]),

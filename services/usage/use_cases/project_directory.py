@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import msgspec
@@ -20,7 +21,6 @@ from usage.use_cases.counters import DIRECTORY_RECORDS
 log = logging.getLogger(__name__)
 
 CHECK_SECONDS = 0.5
-CATCH_UP_SECONDS = 1.0
 TROUBLE = (*TRANSIENT, Error)
 
 
@@ -31,7 +31,7 @@ class ProjectDirectory:
         self._database, self._feed, self._changed = database, feed, changed
         self.heartbeat = Heartbeat()
         self._at: Position | None = None
-        self._one_at_a_time = asyncio.Lock()
+        self._hurry = asyncio.Event()
 
     async def run(self) -> None:
         """Until cancelled. Listens first, then reads: nothing falls between."""
@@ -40,29 +40,32 @@ class ProjectDirectory:
             try:
                 if hearing is None:
                     hearing = await self._feed.hear(self._heard)
+                self._hurry.clear()
                 await self._level()
             except TROUBLE as problem:
                 log.warning("directory: cannot be read: %s", type(problem).__name__)
-            await asyncio.sleep(CHECK_SECONDS)
+                await asyncio.sleep(CHECK_SECONDS)
+            else:
+                await self._pause()
 
-    async def catch_up(self) -> None:
-        """Be level with the bucket as it is now, or give up after a second without a word."""
-        try:
-            async with asyncio.timeout(CATCH_UP_SECONDS):
-                await self._level()
-        except TROUBLE as problem:
-            log.info("directory: could not catch up: %s", type(problem).__name__)
+    def look_now(self) -> None:
+        """Somebody knows of a newer record: check the bucket at once, or once more after the check under way."""
+        self._hurry.set()
+
+    async def _pause(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CHECK_SECONDS):
+                await self._hurry.wait()
 
     async def _level(self) -> None:
-        async with self._one_at_a_time:
-            now = await self._feed.position()
-            if self._at is None or self._at.created != now.created or now.sequence < self._at.sequence:
-                await self._apply(await self._feed.read(0))
-                log.info("directory: read as a whole", extra={"sequence": now.sequence})
-            elif now.sequence > self._at.sequence:
-                await self._apply(await self._feed.read(self._at.sequence))
-            self._at = now
-            self.heartbeat.beat()
+        now = await self._feed.position()
+        if self._at is None or self._at.created != now.created or now.sequence < self._at.sequence:
+            await self._apply(await self._feed.read(0))
+            log.info("directory: read as a whole", extra={"sequence": now.sequence})
+        elif now.sequence > self._at.sequence:
+            await self._apply(await self._feed.read(self._at.sequence))
+        self._at = now
+        self.heartbeat.beat()
 
     async def _heard(self, entry: Entry) -> None:
         """A change just said: stored at once; the check finds it again half a second later and changes nothing."""

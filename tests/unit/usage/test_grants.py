@@ -1,11 +1,13 @@
 """The budget arithmetic: examples, and the law that nothing a boot may spend was ever promised twice."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from msgspec import structs
 
 from common.contracts.grants import ScopeAnswer, ScopeAsk
 from usage.domain.grants import Decision, Unit, decide
@@ -68,6 +70,54 @@ def test_a_need_is_counted_from_what_the_boot_believes(repeat: int) -> None:
     assert granted == 100
 
 
+BOOKS = ScopeBooks(
+    scope="project",
+    scope_id="p",
+    period="2026-11",
+    spent_tokens=300,
+    spent_nanousd=0,
+    limit_version=1,
+    limit_tokens=1_000,
+    limit_nanousd=None,
+    ask_seq=1,
+    granted_tokens=600,
+    granted_nanousd=None,
+    boot_tokens=200,
+    boot_nanousd=0,
+    held_tokens=100,
+    held_nanousd=0,
+)
+
+
+def ask_of(**changes: Any) -> ScopeAsk:
+    """The second ask of a boot that was granted 600."""
+    plain = ScopeAsk(scope="project", scope_id="p", period="2026-11", limit_version=1, seq=2, granted_nanousd=None)
+    return structs.replace(plain, **changes)
+
+
+def test_a_closed_boot_is_granted_nothing_where_there_is_a_limit() -> None:
+    """So a boot that was released and comes back stops, whatever it was granted before; of its grant nothing counts as held."""
+    answer, row = answer_scope(ask_of(granted_tokens=600), replace(BOOKS, boot_closed=True), None, active_gateways=1)
+    assert (answer.status, answer.granted_tokens, answer.granted_nanousd) == ("closed", 0, None)
+    assert (answer.used_tokens, answer.held_tokens, row) == (300, 100, None)
+    unknown = replace(BOOKS, boot_closed=True, limit_version=None, limit_tokens=None)
+    answer, _ = answer_scope(ask_of(), unknown, None, active_gateways=1)
+    assert (answer.granted_tokens, answer.granted_nanousd) == (0, 0)
+
+
+def test_a_return_that_cannot_be_decided_is_neither_stored_nor_undone() -> None:
+    """The boot is told what it kept, not what the books still hold for it; those go on counting it as held."""
+    stale = ask_of(limit_version=2, returning=True, granted_tokens=250)
+    answer, row = answer_scope(stale, BOOKS, None, active_gateways=1)
+    assert (answer.status, answer.granted_tokens, answer.held_tokens, row) == ("stale_limits", 250, 500, None)
+    ahead = ask_of(limit_version=2, granted_tokens=250)
+    assert answer_scope(ahead, BOOKS, None, active_gateways=1)[0].granted_tokens == 600
+    never_asked = replace(BOOKS, ask_seq=None, granted_tokens=None)
+    assert answer_scope(ahead, never_asked, None, active_gateways=1)[0].granted_tokens == 0, (
+        "None would say that there is no limit"
+    )
+
+
 @dataclass
 class Boot:
     """Both sides of one gateway boot: what it knows itself, and what the books say of it."""
@@ -82,12 +132,18 @@ class Boot:
     stored_seq: int | None = None
     ended: bool = False
     closed: bool = False
+    stopped: bool = False
+    booked_at_release: int | None = None
+    spent_at_stop: int = 0
     asks: list[ScopeAsk] = field(default_factory=list)
     answers: list[ScopeAnswer] = field(default_factory=list)
 
 
 class Budget(RuleBasedStateMachine):
-    """Four boots and an authority; asks and answers are delayed, lost, repeated and reordered, bookings lag, boots end."""
+    """Four boots and an authority; asks and answers are delayed, lost, repeated and reordered, bookings lag, boots end.
+
+    The authority may know older limits than an ask does; an operator may release a boot that then turns out to live.
+    """
 
     @initialize(limit=st.integers(0, 2_000))
     def begin(self, limit: int) -> None:
@@ -122,30 +178,36 @@ class Budget(RuleBasedStateMachine):
             )
         )
 
-    @rule(number=boot_number, pick=st.integers(0, 20), keep=st.booleans())
-    def hear(self, number: int, pick: int, keep: bool) -> None:
-        """The authority hears any ask that was ever said, perhaps again."""
+    @rule(number=boot_number, pick=st.integers(0, 20), keep=st.booleans(), behind=st.booleans())
+    def hear(self, number: int, pick: int, keep: bool, behind: bool) -> None:
+        """The authority hears any ask that was ever said, perhaps again, perhaps before it knows the limit."""
         boot = self.boots[number]
         if not boot.asks:
             return
         ask = boot.asks[pick % len(boot.asks)]
         if not keep:
             boot.asks.remove(ask)
-        answer, row = answer_scope(ask, self._books(boot), None, active_gateways=4)
+        books = replace(self._books(boot), limit_version=0) if behind else self._books(boot)
+        answer, row = answer_scope(ask, books, None, active_gateways=4)
         if row:
             boot.granted, boot.stored_seq = row.tokens or 0, row.seq
+        if answer.status == "stale_limits" and ask.returning:
+            assert row is None
+            assert (answer.granted_tokens or 0) <= (ask.granted_tokens or 0), "what is being returned is not handed back"
         boot.answers.append(answer)
 
     @rule(number=boot_number, pick=st.integers(0, 20), keep=st.booleans())
     def learn(self, number: int, pick: int, keep: bool) -> None:
         """A gateway hears any answer, except those from before it gave something back."""
         boot = self.boots[number]
-        if not boot.answers or boot.ended:
+        if not boot.answers or boot.ended or boot.stopped:
             return
         answer = boot.answers[pick % len(boot.answers)]
         if not keep:
             boot.answers.remove(answer)
-        if answer.seq >= boot.returned_at and answer.status != "closed":
+        if answer.status == "closed":
+            boot.stopped, boot.known, boot.spent_at_stop = True, answer.granted_tokens or 0, boot.settled + boot.reserved
+        elif answer.seq >= boot.returned_at:
             boot.known = max(boot.known, answer.granted_tokens or 0)
 
     @rule(number=boot_number, amount=st.integers(1, 300))
@@ -176,19 +238,27 @@ class Budget(RuleBasedStateMachine):
         boot.settled, boot.reserved = boot.settled + boot.reserved, 0
 
     @rule(number=boot_number)
+    def release(self, number: int) -> None:
+        """An operator takes a boot for dead, which it may be or not."""
+        boot = self.boots[number]
+        if not boot.closed:
+            boot.closed, boot.booked_at_release = True, boot.booked
+
+    @rule(number=boot_number)
     def close(self, number: int) -> None:
         """Once everything of a dead boot is booked, it is closed and its unspent grant goes back."""
         boot = self.boots[number]
-        if boot.ended and boot.booked == boot.settled:
+        if boot.ended and boot.booked == boot.settled and not boot.closed:
             boot.closed = True
 
     @invariant()
     def promises_stay_within_the_limit(self) -> None:
-        """Σ max(granted, spent) ≤ limit, whatever happened; so the spend is, too."""
+        """Σ max(granted, spent) ≤ limit, whatever happened; so the spend is, too. Beyond: what released boots have spent since."""
         if hasattr(self, "boots"):
             promised = sum(boot.booked if boot.closed else max(boot.granted, boot.booked) for boot in self.boots)
-            assert promised <= self.limit
-            assert sum(boot.settled + boot.reserved for boot in self.boots) <= self.limit
+            assert promised <= self.limit + sum(_since_release(boot, boot.booked) for boot in self.boots)
+            spent = [boot.settled + boot.reserved for boot in self.boots]
+            assert sum(spent) <= self.limit + sum(map(_since_release, self.boots, spent))
 
     @invariant()
     def no_boot_spends_more_than_its_grant(self) -> None:
@@ -196,6 +266,12 @@ class Budget(RuleBasedStateMachine):
         for boot in getattr(self, "boots", []):
             assert boot.settled + boot.reserved <= boot.granted
             assert boot.known <= boot.granted or boot.ended
+
+    @invariant()
+    def who_has_heard_of_its_end_spends_nothing_more(self) -> None:
+        """A released boot that comes back admits nothing after the first answer that it hears."""
+        for boot in getattr(self, "boots", []):
+            assert not boot.stopped or boot.settled + boot.reserved <= boot.spent_at_stop
 
     def _books(self, asking: Boot) -> ScopeBooks:
         held = sum(max(0, boot.granted - boot.booked) for boot in self.boots if boot is not asking and not boot.closed)
@@ -219,5 +295,9 @@ class Budget(RuleBasedStateMachine):
         )
 
 
+def _since_release(boot: Boot, spent: int) -> int:
+    return 0 if boot.booked_at_release is None else spent - boot.booked_at_release
+
+
 TestBudget = Budget.TestCase
-TestBudget.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestBudget.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)

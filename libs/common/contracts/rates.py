@@ -15,10 +15,10 @@ RateScopeName = Literal["organization", "project", "key", "member", "end_user", 
 class RateAsk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One scope of an asking boot; ids are those of grants.ScopeAsk, an address for `ip`. `limit_*` None = no limit in that unit.
 
-    `seq` rises with every ask of this boot for this scope; an older one than the last seen changes nothing and is not answered
-    with a lease. `used_*`: in the last 60 seconds, slots now. `kept_*`: what the boot still may use of its present lease, which it has
-    lowered to that before sending; the answer is never less. `want_*`: how much is wanted in all, `need_*`: what
-    requests wait for; of that, all that is free is given.
+    `seq` rises with every ask of this boot, over all scopes, so that one that was forgotten and comes back does not begin anew; an
+    older one than the last seen for the scope changes nothing and is not answered with a lease. `used_*`: in the last 60 seconds,
+    slots now. `kept_*`: what the boot still may use of its present lease, which it has lowered to that before sending; the answer is
+    never less. `want_*`: how much is wanted in all, `need_*`: what requests wait for; of that, all that is free is given.
     """
 
     scope: str

@@ -3,7 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.contracts.rates import RateAsk
 from usage.domain.rate_leases import Share, lease_of
+from usage.outbound.rate_leases_store import RateBooks
+from usage.use_cases.answer_rates import answer_rate
 
 amount = st.integers(0, 1_000)
 
@@ -25,3 +28,32 @@ def test_needs_come_first_and_wants_are_shared() -> None:
     assert lease_of(Share(100, 0, 0, 0, 0, 80), 4) == 12
     assert lease_of(Share(100, 100, 0, 0, 5, 80), 4) == 0
     assert lease_of(Share(None, 7, 7, 0, 5, 80), 4) == 0
+
+
+def books(*, ask_seq: int | None, others: int = 0) -> RateBooks:
+    """A scope with a limit of 10 requests, known or not."""
+    version = None if ask_seq is None else 1
+    limit = None if ask_seq is None else 10
+    return RateBooks("key", "k", ask_seq, version, limit, None, None, others, 0, 0)
+
+
+def ask(seq: int) -> RateAsk:
+    """Somebody waits for three requests."""
+    return RateAsk(scope="key", scope_id="k", seq=seq, limit_version=1, limit_requests=10, need_requests=3, want_requests=3)
+
+
+def test_a_scope_that_was_forgotten_and_comes_back_is_served() -> None:
+    """A boot's numbers rise over all its scopes: whichever side has forgotten the scope, its next ask is a new one."""
+    first, row = answer_rate(ask(7), books(ask_seq=None), 1)
+    assert (first.seq, first.lease_requests) == (7, 3)
+    assert row is not None
+    for remembered in (row.seq, None):
+        again, stored = answer_rate(ask(41), books(ask_seq=remembered), 1)
+        assert (again.seq, again.lease_requests, stored is not None) == (41, 3, True)
+
+
+def test_an_ask_that_was_overtaken_is_not_answered_with_a_lease() -> None:
+    """It says what the boot had before; a lease on that would be one too many."""
+    for seq in (1, 7):
+        answer, row = answer_rate(ask(seq), books(ask_seq=7), 1)
+        assert (answer.seq, answer.lease_requests, row) == (0, 0, None)

@@ -1,6 +1,6 @@
 """Grants in the database: locked per scope and period, read together with everything a decision needs, written before they are said."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from psycopg import AsyncConnection
@@ -8,6 +8,7 @@ from psycopg.rows import class_row
 
 from usage.outbound.ledger_store import Scope
 
+# In the order in which a booking makes and locks rows, and by a transaction that holds no other: nobody waits in a circle.
 ENSURE = """
 INSERT INTO ledger (scope, scope_id, period)
 SELECT * FROM unnest(%(scopes)s::text[], %(ids)s::text[], %(periods)s::text[]) AS asked(scope, scope_id, period)
@@ -128,15 +129,19 @@ class GrantRow:
     seq: int
 
 
-async def lock_books(connection: AsyncConnection, scopes: Sequence[Scope], boot: str) -> dict[Scope, ScopeBooks]:
-    """Lock the scopes until the end of the caller's transaction and read them."""
-    wanted = sorted(set(scopes))
-    names = dict(zip(("scopes", "ids", "periods"), map(list, zip(*wanted, strict=True)), strict=True))
-    found = await _lock_and_read(connection, {**names, "boot": boot})
-    if len(found) < len(wanted):
-        await connection.execute(ENSURE, names)
-        found = await _lock_and_read(connection, {**names, "boot": boot})
+async def make_rows(connection: AsyncConnection, scopes: Collection[Scope]) -> None:
+    """Make the ledger rows that are missing; to be committed before anything is locked."""
+    await connection.execute(ENSURE, _names(scopes))
+
+
+async def lock_books(connection: AsyncConnection, scopes: Collection[Scope], boot: str) -> dict[Scope, ScopeBooks]:
+    """Lock the scopes until the end of the caller's transaction and read them; those that have no row yet are left out."""
+    found = await _lock_and_read(connection, {**_names(scopes), "boot": boot})
     return {(books.scope, books.scope_id, books.period): books for books in found}
+
+
+def _names(scopes: Collection[Scope]) -> dict[str, object]:
+    return dict(zip(("scopes", "ids", "periods"), map(list, zip(*sorted(scopes), strict=True)), strict=True))
 
 
 async def _lock_and_read(connection: AsyncConnection, names: dict[str, object]) -> list[ScopeBooks]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from psycopg import AsyncConnection
@@ -9,11 +10,12 @@ from psycopg import AsyncConnection
 from common.contracts.grants import GrantAnswer, GrantAsk, Recall, ScopeAnswer, ScopeAsk
 from usage.domain.grants import Unit, could_be_recalled, decide, held
 from usage.outbound.database import Database
-from usage.outbound.grants_store import GrantRow, ScopeBooks, ToldLimits, lock_books, store_limits, write_grants
+from usage.outbound.grants_store import GrantRow, ScopeBooks, ToldLimits, lock_books, make_rows, store_limits, write_grants
 from usage.outbound.ledger_store import Scope
 from usage.use_cases.counters import GRANT_ANSWERS
 
 POOL_WAIT_SECONDS = 0.5
+TRIES = 3
 
 Amounts = tuple[int | None, ...]
 """Tokens and nano-USD; None = without a limit."""
@@ -48,13 +50,28 @@ class AnswerGrants:
         return GrantAnswer(answers=answers, answered_at=time.time_ns() // 1_000_000, gateways=max(1, self._active_gateways()))
 
     async def _decide(self, ask: GrantAsk) -> tuple[ScopeAnswer, ...]:
-        if not ask.asks:
+        scopes = {_scope(one) for one in ask.asks}
+        for _ in range(TRIES):
+            answers = await self._decide_known(ask, scopes)
+            if answers is not None:
+                return answers
+            async with self._database.transaction(wait=POOL_WAIT_SECONDS) as connection:
+                await make_rows(connection, scopes)
+        raise TimeoutError("the rows of these scopes vanish as soon as they are made")
+
+    async def _decide_known(self, ask: GrantAsk, scopes: AbstractSet[Scope]) -> tuple[ScopeAnswer, ...] | None:
+        """None, and nothing changed, when a scope has no row in the ledger yet."""
+        if not scopes:
             return ()
         async with self._database.transaction(wait=POOL_WAIT_SECONDS) as connection:
-            return await self._decide_locked(connection, ask)
+            books = await lock_books(connection, scopes, ask.boot)
+            if len(books) < len(scopes):
+                return None
+            return await self._decide_locked(connection, ask, books)
 
-    async def _decide_locked(self, connection: AsyncConnection, ask: GrantAsk) -> tuple[ScopeAnswer, ...]:
-        books = await lock_books(connection, [_scope(one) for one in ask.asks], ask.boot)
+    async def _decide_locked(
+        self, connection: AsyncConnection, ask: GrantAsk, books: Mapping[Scope, ScopeBooks]
+    ) -> tuple[ScopeAnswer, ...]:
         told = newest_limits(ask.asks, books)
         await store_limits(connection, list(told.values()))
         answers: dict[int, ScopeAnswer] = {}

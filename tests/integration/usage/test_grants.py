@@ -2,6 +2,7 @@
 
 import asyncio
 
+import psycopg
 import pytest
 
 from common.contracts.directory import Limits
@@ -238,3 +239,29 @@ async def test_a_recall_is_said_when_others_hold_what_is_needed(usage: UsageProc
     await eventually(lambda: Recall(boot=poor, scopes=(("project", project, MONTH),)) in heard)
     await gateway.ask_tokens(rich, project, 2, granted_tokens=100, returning=True)
     assert (await gateway.ask_tokens(poor, project, 2, need_tokens=300)).status == "granted"
+
+
+async def test_an_ask_and_a_booking_of_a_fresh_period_never_wait_for_each_other(
+    usage: UsageProcess, gateway: GatewaySide, books: Books
+) -> None:
+    """An ask that waits for a row that a booking is making holds none that the booking needs next."""
+    project, boot = uuid7(), uuid7()
+    await gateway.put_project(project, tokens=1_000, daily_tokens=500)
+    await gateway.ask_tokens(boot, project, 1)
+    asks = [
+        ScopeAsk(scope="project", scope_id=project, period=period, limit_version=1, seq=2, need_tokens=10)
+        for period in (MONTH, DAY)
+    ]
+    upsert = (
+        "INSERT INTO ledger AS l (scope, scope_id, period, spent_tokens) VALUES ('project', %s, %s, 15) "
+        "ON CONFLICT (scope, scope_id, period) DO UPDATE SET spent_tokens = l.spent_tokens + excluded.spent_tokens"
+    )
+    async with await psycopg.AsyncConnection.connect(books.conninfo) as booking:
+        await booking.execute(upsert, (project, DAY))
+        asking = asyncio.create_task(gateway.ask(boot, *asks))
+        waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        await eventually(lambda: books.query(waiting))
+        await booking.execute(upsert, (project, MONTH))
+    answers = (await asking).answers
+    assert [(answer.status, answer.used_tokens) for answer in answers] == [("granted", 15), ("granted", 15)]
+    assert "Deadlock" not in usage.log.read_text()

@@ -46,6 +46,7 @@ log = logging.getLogger(__name__)
 
 STALE_SECONDS = 10.0
 RESTART_SECONDS = 1.0
+ASKS_POOL_SIZE = 6
 MAINTENANCE_SECONDS = 3600.0
 MAINTENANCE_RETRY_SECONDS = 5.0
 
@@ -56,7 +57,10 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         password = settings.nats_password.get_secret_value()
-        self.database = Database(str(settings.database_url), settings.database_password.get_secret_value())
+        url, database_password = str(settings.database_url), settings.database_password.get_secret_value()
+        self.database = Database(url, database_password)
+        # Of their own: asks are answered within milliseconds or in vain, whatever reports and bookings do.
+        self.asks_database = Database(url, database_password, name="usage-asks", size=ASKS_POOL_SIZE)
         self.bus = Bus(settings.nats_url, password)
         self.keys = KeySet(str(settings.jwks_url))
         self.present_roles = PresentRoles(str(settings.jwks_url))
@@ -69,8 +73,10 @@ class Service:
         record = RecordRequests(self.database, self.bus, self.partitions, built_in_book(), self._touched, self.key_activity.used)
         self.requests = RequestListener(lambda: self.bus.jetstream, record)
         self.watermarks = PublishWatermarks(self.database, self.bus, self._present_boots)
-        answer = AnswerGrants(self.database, self.directory.look_now, lambda: len(self._present_boots()), Recalls(self.bus).say)
-        self.rates = AnswerRates(self.database, lambda: len(self._present_boots()))
+        answer = AnswerGrants(
+            self.asks_database, self.directory.look_now, lambda: len(self._present_boots()), Recalls(self.bus).say
+        )
+        self.rates = AnswerRates(self.asks_database, lambda: len(self._present_boots()))
         broker = build_broker(url=settings.nats_url, password=password)
         self.listeners = Listeners(
             broker, answer, self.rates, ExplainRequest(self.database), (*TRANSIENT, *PERMANENT), self.present
@@ -85,6 +91,7 @@ class Service:
     async def start(self) -> None:
         """Start everything in the background: neither Postgres nor NATS need to be there yet."""
         await self.database.open()
+        await self.asks_database.open()
         background: dict[str, Callable[[], Awaitable[None]]] = {
             "bus": self.bus.run,
             "listeners": self.listeners.run,
@@ -113,6 +120,7 @@ class Service:
         await self.bus.close()
         await self.keys.close()
         await self.present_roles.close()
+        await self.asks_database.close()
         await self.database.close()
 
     def check(self) -> list[Dependency]:

@@ -26,16 +26,19 @@ PERMANENT = (psycopg.DataError, psycopg.IntegrityError)
 
 
 class Database:
-    """Transactions on the service's own schema. `heartbeat` beats with every one that commits."""
+    """Transactions on the service's own schema. `heartbeat` beats with every one that commits.
 
-    def __init__(self, url: str, password: str) -> None:
+    `name` tells its connections from those of another pool, `size` is how many there are at the most.
+    """
+
+    def __init__(self, url: str, password: str, *, name: str = "usage", size: int = POOL_SIZE) -> None:
         self.heartbeat = Heartbeat()
         self._worked: WeakKeyDictionary[AsyncConnection, float] = WeakKeyDictionary()
         self._pool = AsyncConnectionPool[AsyncConnection](
             url,
             kwargs={
                 "password": password,
-                "application_name": "codexflow-usage",
+                "application_name": f"codexflow-{name}",
                 "connect_timeout": 2,
                 "keepalives_idle": 10,
                 "keepalives_interval": 3,
@@ -44,13 +47,13 @@ class Database:
                 "options": LIMITS,
             },
             min_size=1,
-            max_size=POOL_SIZE,
+            max_size=size,
             max_idle=60,
             timeout=WAIT_SECONDS,
             reconnect_timeout=3,
             check=self._check,
             open=False,
-            name="usage",
+            name=name,
         )
 
     async def open(self) -> None:

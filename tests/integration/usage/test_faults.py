@@ -6,6 +6,8 @@ import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
+import psycopg
 import pytest
 
 from common.contracts.identifiers import uuid7
@@ -282,3 +284,32 @@ async def test_a_paused_database_freezes_nothing_else(
     await eventually(lambda: books.query("SELECT 1 FROM boots WHERE boot = %s AND contiguous = 1", boot), 90)
     assert books.one("SELECT count(*) FROM requests WHERE project_id = %s", project) == 1
     await eventually(lambda: usage_on_own.status("/readyz") == 200)
+
+
+async def test_reports_that_are_stuck_leave_the_asks_their_connections(
+    usage: UsageProcess, gateway: GatewaySide, books: Books, signer: Signer
+) -> None:
+    """While every connection of the reports waits for a table, budget is granted."""
+    project, boot = uuid7(), uuid7()
+    await gateway.put_organization()
+    await gateway.put_project(project, tokens=1_000)
+    await gateway.ask_tokens(boot, project, 1)
+    headers = {"authorization": f"Bearer {signer.token({'org-1': 'viewer'})}"}
+    stuck = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = 'codexflow-usage'"
+    limits = httpx.Limits(max_connections=40)
+    async with (
+        await psycopg.AsyncConnection.connect(books.conninfo) as blocker,
+        httpx.AsyncClient(base_url=usage.url, headers=headers, trust_env=False, timeout=30, limits=limits) as client,
+        asyncio.TaskGroup() as readers,
+    ):
+        await blocker.execute("LOCK TABLE daily_usage IN ACCESS EXCLUSIVE MODE")
+
+        async def read() -> None:
+            while True:
+                await client.get(f"/api/v1/projects/{project}/usage/daily")
+
+        reading = [readers.create_task(read()) for _ in range(30)]
+        await eventually(lambda: int(str(books.one(stuck))) >= 12)
+        assert (await gateway.ask_once(boot, project, 2, need_tokens=10, seconds=10)).status == "granted"
+        for task in reading:
+            task.cancel()

@@ -74,7 +74,11 @@ class Service:
         self.requests = RequestListener(lambda: self.bus.jetstream, record)
         self.watermarks = PublishWatermarks(self.database, self.bus, self._present_boots)
         answer = AnswerGrants(
-            self.asks_database, self.directory.look_now, lambda: len(self._present_boots()), Recalls(self.bus).say
+            self.asks_database,
+            self.directory.look_now,
+            self._touched,
+            lambda: len(self._present_boots()),
+            Recalls(self.bus).say,
         )
         self.rates = AnswerRates(self.asks_database, lambda: len(self._present_boots()))
         broker = build_broker(url=settings.nats_url, password=password)

@@ -25,6 +25,7 @@ class AnswerGrants:
     """The budget authority. Any number of processes may answer: the database serializes them.
 
     `behind` hears that an ask knew newer limits than the books, and returns at once: whoever asks again later is served then.
+    `changed` hears whose limits an ask has made known.
     `recall` tells the gateways that somebody needs what others hold; it may be lost, for it is said again with every further ask.
     """
 
@@ -32,10 +33,12 @@ class AnswerGrants:
         self,
         database: Database,
         behind: Callable[[], None],
+        changed: Callable[[frozenset[Scope]], None],
         active_gateways: Callable[[], int],
         recall: Callable[[Recall], Awaitable[None]],
     ) -> None:
-        self._database, self._behind, self._active_gateways, self._recall = database, behind, active_gateways, recall
+        self._database, self._behind, self._changed = database, behind, changed
+        self._active_gateways, self._recall = active_gateways, recall
 
     async def __call__(self, ask: GrantAsk) -> GrantAnswer:
         """Raises one of database.TRANSIENT when the books cannot be had: then there is no answer, never a wrong one."""
@@ -67,12 +70,18 @@ class AnswerGrants:
             books = await lock_books(connection, scopes, ask.boot)
             if len(books) < len(scopes):
                 return None
-            return await self._decide_locked(connection, ask, books)
+            told = newest_limits(ask.asks, books)
+            answers = await self._decide_locked(connection, ask, books, told)
+        self._changed(frozenset(told))
+        return answers
 
     async def _decide_locked(
-        self, connection: AsyncConnection, ask: GrantAsk, books: Mapping[Scope, ScopeBooks]
+        self,
+        connection: AsyncConnection,
+        ask: GrantAsk,
+        books: Mapping[Scope, ScopeBooks],
+        told: Mapping[Scope, ToldLimits],
     ) -> tuple[ScopeAnswer, ...]:
-        told = newest_limits(ask.asks, books)
         await store_limits(connection, list(told.values()))
         answers: dict[int, ScopeAnswer] = {}
         written: dict[Scope, GrantRow] = {}

@@ -25,6 +25,9 @@ RATE_SECONDS = Histogram(
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2),
 )
 ALERTS_RAISED = Counter("usage_alerts_raised_total", "Thresholds passed and overruns to be expected, each told once.")
+ALERTS_UNJUDGED = Counter(
+    "usage_alerts_unjudged_total", "Times that a scope's pace could not be judged: an unknown time zone, a period out of range."
+)
 LAG_MESSAGES = Gauge("usage_lag_messages", "Envelopes that wait in the stream, delivered or not.")
 DIRECTORY_RECORDS = Counter("usage_directory_records_total", "Directory records by what became of them.", ["fate"])
 WATCHDOG_REPAIRS = Counter("usage_watchdog_repairs_total", "Durable consumers re-created.")

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 INTERVAL_SECONDS = 0.1
 MOST_AT_ONCE = 1_000
 ALWAYS_TOLD = frozenset({"organization", "project"})
-"""The others only where they have a limit."""
+"""The others only where they have a limit, or had one that has been removed."""
 
 
 class PublishQuota:
@@ -60,7 +60,7 @@ class PublishQuota:
         async with self._database.transaction() as connection:
             found = await standings(connection, batch)
         for standing in found:
-            if standing.scope in ALWAYS_TOLD or standing.limit_tokens is not None or standing.limit_nanousd is not None:
+            if standing.scope in ALWAYS_TOLD or standing.limit_version is not None:
                 token = standing.scope_id.rpartition("/")[2]
                 await client.publish(f"{QUOTA_STATE}.{token}", msgspec.json.encode(state_of(standing)))
 

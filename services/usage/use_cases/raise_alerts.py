@@ -10,12 +10,12 @@ from nats.errors import Error
 
 from common.contracts.identifiers import uuid7
 from common.contracts.subjects import ALERTS
-from usage.domain.alerts import Spending, alerts_for
+from usage.domain.alerts import Alert, Spending, alerts_for
 from usage.outbound import alerts_store
 from usage.outbound.bus import Bus
 from usage.outbound.database import TRANSIENT, Database
 from usage.outbound.ledger_store import Scope, Standing, recently_changed, standings
-from usage.use_cases.counters import ALERTS_RAISED
+from usage.use_cases.counters import ALERTS_RAISED, ALERTS_UNJUDGED
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +23,9 @@ INTERVAL_SECONDS = 0.5
 MOST_AT_ONCE = 1_000
 LOOK_BACK_SECONDS = 3_600.0
 """What was spent in shortly before the start is looked at again: the process before may have died between its books and its alerts."""
+
+UNJUDGED = (ValueError, KeyError, OverflowError, OSError)
+"""What periods and time zones from elsewhere raise; an unknown zone is a KeyError, one that names a folder an OSError."""
 
 
 class RaiseAlerts:
@@ -49,7 +52,8 @@ class RaiseAlerts:
             self._waiting -= batch
             try:
                 await self._raise(batch)
-                await self._publish()
+                while await self._publish() == MOST_AT_ONCE:
+                    pass
             except (*TRANSIENT, Error) as problem:
                 log.warning("alerts: not raised, again later: %s", type(problem).__name__)
                 self._waiting |= batch
@@ -80,7 +84,8 @@ class RaiseAlerts:
             rows = [row for standing in found for row in rows_of(standing, now)]
             ALERTS_RAISED.inc(await alerts_store.raise_alerts(connection, rows))
 
-    async def _publish(self) -> None:
+    async def _publish(self) -> int:
+        """How many were said; MOST_AT_ONCE: there may be more."""
         client = self._bus.client
         async with self._database.transaction() as connection:
             alerts = await alerts_store.take_unpublished(connection, limit=MOST_AT_ONCE)
@@ -89,6 +94,7 @@ class RaiseAlerts:
                 await client.publish(f"{ALERTS}.{alert.organization_id}", body, headers={"Nats-Msg-Id": alert.alert_id})
             await client.flush(2)
             await alerts_store.mark_published(connection, alerts)
+        return len(alerts)
 
 
 def rows_of(standing: Standing, now: datetime) -> Iterator[tuple[object, ...]]:
@@ -96,7 +102,7 @@ def rows_of(standing: Standing, now: datetime) -> Iterator[tuple[object, ...]]:
     if standing.organization_id is None:
         return
     for spending in _spendings(standing):
-        for alert in alerts_for(spending, standing.alert_percents or (), now):
+        for alert in _judged(spending, standing, now):
             yield (
                 uuid7(),
                 alert.kind,
@@ -111,6 +117,16 @@ def rows_of(standing: Standing, now: datetime) -> Iterator[tuple[object, ...]]:
                 spending.limit,
                 spending.spent,
             )
+
+
+def _judged(spending: Spending, standing: Standing, now: datetime) -> Iterator[Alert]:
+    """Thresholds in any case; a pace that cannot be judged is counted and left out, and stops nobody else's alerts."""
+    try:
+        yield from alerts_for(spending, standing.alert_percents or (), now)
+    except UNJUDGED as problem:
+        ALERTS_UNJUDGED.inc()
+        where = {"scope": standing.scope, "period": standing.period, "time_zone": standing.time_zone}
+        log.warning("alerts: a pace cannot be judged: %s", type(problem).__name__, extra=where)
 
 
 def _spendings(standing: Standing) -> Iterator[Spending]:

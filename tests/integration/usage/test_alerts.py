@@ -1,12 +1,16 @@
 """Alerts: raised once each from what is booked, said on the bus, listed for those who may see them."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import msgspec
 
+from common.contracts.directory import Limits
 from common.contracts.events import AlertRaised
+from common.contracts.grants import ScopeAsk
 from common.contracts.identifiers import uuid7
+from common.contracts.periods import period_day
 from common.contracts.subjects import ALERTS
 from tests.integration.usage.conftest import Books, UsageProcess, eventually
 from tests.integration.usage.gateway_side import DAY, MONTH, GatewaySide, make_event
@@ -76,3 +80,103 @@ async def test_what_was_not_said_before_a_crash_is_said_after_it(usage: UsagePro
     await gateway.ship([make_event(project, boot, organization_id=organization)], boot=boot, first=1)
     await eventually(lambda: left in {alert.alert_id for alert in heard})
     await eventually(lambda: books.query("SELECT 1 FROM alerts WHERE alert_id = %s AND published_at IS NOT NULL", left))
+
+
+async def test_an_overrun_that_is_to_be_expected_is_told(
+    usage: UsageProcess, gateway: GatewaySide, books: Books, signer: Signer
+) -> None:
+    """About noon where the organization is, most of the day's limit is spent: on the bus and in the list, before the limit is."""
+    organization, project, boot, zone = uuid7(), uuid7(), uuid7(), zone_where_it_is_noon()
+    day = period_day(datetime.now(UTC), zone)
+    await gateway.put_organization(organization, time_zone=zone)
+    await gateway.put_project(project, organization_id=organization, daily_tokens=100)
+    await eventually(lambda: books.query("SELECT 1 FROM projects WHERE project_id = %s", project))
+    heard = await hear(gateway, organization)
+    event = make_event(
+        project, boot, organization_id=organization, prompt_tokens=90, period_day=day, period_month=day[:7], completion_tokens=0
+    )
+    await gateway.ship([event], boot=boot, first=1)
+    await eventually(lambda: [alert for alert in heard if alert.kind == "forecast"])
+    (forecast,) = [alert for alert in heard if alert.kind == "forecast"]
+    assert (forecast.scope, forecast.scope_id, forecast.period, forecast.limit, forecast.used) == (
+        "project",
+        project,
+        day,
+        100,
+        90,
+    )
+    assert 140 < forecast.percent < 200
+    headers = {"authorization": f"Bearer {signer.token({organization: 'viewer'})}"}
+    async with httpx.AsyncClient(base_url=usage.url, headers=headers, trust_env=False, timeout=30) as client:
+        answer = await client.get(f"/api/v1/projects/{project}/alerts", params={"kind": "forecast", "period": day})
+        assert [(row["alert_id"], row["percent"]) for row in answer.json()["data"]] == [(forecast.alert_id, forecast.percent)]
+
+
+def zone_where_it_is_noon() -> str:
+    """A fixed zone in which it is between 12 and 13 o'clock now; POSIX names count westward."""
+    return f"Etc/GMT{datetime.now(UTC).hour - 12:+d}"
+
+
+async def test_an_organization_in_an_unknown_time_zone_costs_nobody_else_an_alert(
+    usage: UsageProcess, gateway: GatewaySide, books: Books
+) -> None:
+    """Both are booked in one batch; the thresholds of both are told."""
+    boot, organizations = uuid7(), [uuid7(), uuid7()]
+    for organization, zone in zip(organizations, ("Nowhere/City", "UTC"), strict=True):
+        await gateway.put_organization(organization, Limits(version=1, monthly_tokens=15), time_zone=zone)
+    known = "SELECT count(*) FROM organizations WHERE organization_id = ANY(%s)"
+    await eventually(lambda: books.one(known, organizations) == 2)
+    heard = [await hear(gateway, organization) for organization in organizations]
+    events = [make_event(uuid7(), boot, organization_id=organization) for organization in organizations]
+    await gateway.ship(events, boot=boot, first=1)
+    for one in heard:
+        await eventually(lambda one=one: {alert.percent for alert in one if alert.kind == "threshold"} == {50, 80, 100})
+
+
+async def test_many_alerts_are_said_without_waiting_for_more(usage: UsageProcess, gateway: GatewaySide, books: Books) -> None:
+    """What does not fit into one round is said in the next, at once."""
+    organization, boot = uuid7(), uuid7()
+    books.query(
+        "INSERT INTO alerts (alert_id, kind, organization_id, scope, scope_id, period, unit, threshold, percent, limit_amount, "
+        "used_amount) SELECT gen_random_uuid(), 'threshold', %s, 'key', n::text, %s, 'tokens', 50, 50, 10, 5 "
+        "FROM generate_series(1, 2500) n",
+        organization,
+        MONTH,
+    )
+    await gateway.ship([make_event(uuid7(), boot, organization_id=organization)], boot=boot, first=1)
+    await eventually(lambda: books.one("SELECT count(*) FROM alerts WHERE published_at IS NULL") == 0)
+
+
+async def test_a_limit_that_was_removed_alerts_no_more(usage: UsageProcess, gateway: GatewaySide, books: Books) -> None:
+    """The last ask of a key, a member and an end user tells that the limit is gone: no more alerts on it, nor is it told to gateways."""
+    organization, project, boot, member = uuid7(), uuid7(), uuid7(), uuid7()
+    owner = {"organization_id": organization, "key_id": uuid7(), "owner_id": member, "end_user": "u", "end_user_counted": True}
+    scopes = [("key", str(owner["key_id"])), ("member", f"{organization}/{member}"), ("end_user", f"{project}/u")]
+    states = [await gateway.hear_quota(scope_id.rpartition("/")[2]) for _, scope_id in scopes[:2]]
+    await gateway.put_organization(organization)
+    await gateway.put_project(project, organization_id=organization, tokens=90)
+    await eventually(lambda: books.query("SELECT 1 FROM projects WHERE project_id = %s", project))
+    heard = await hear(gateway, organization)
+
+    async def tell(version: int, limit: int | None, asking: str) -> set[int | None]:
+        asks = [
+            ScopeAsk(scope=scope, scope_id=scope_id, period=MONTH, limit_version=version, limit_tokens=limit, seq=version)
+            for scope, scope_id in scopes
+        ]
+        return {answer.limit_tokens for answer in (await gateway.ask(asking, *asks)).answers}
+
+    def told() -> set[tuple[str, int]]:
+        return {(alert.scope, alert.percent) for alert in heard if alert.kind == "threshold"}
+
+    assert await tell(1, 100, boot) == {100}
+    await gateway.ship([make_event(project, boot, prompt_tokens=60, completion_tokens=0, **owner)], boot=boot, first=1)
+    await eventually(lambda: told() == {("project", 50), ("key", 50), ("member", 50), ("end_user", 50)})
+    assert await tell(2, None, boot) == {None}
+    for said in states:
+        await eventually(lambda said=said: (said[-1].limit_tokens, said[-1].limit_version) == (None, 2))
+    assert await tell(1, 100, uuid7()) == {None}, "a gateway that still knows the old one"
+    await gateway.ship([make_event(project, boot, prompt_tokens=40, completion_tokens=0, **owner)], boot=boot, first=2)
+    await eventually(lambda: ("project", 100) in told())
+    assert {percent for scope, percent in told() if scope != "project"} == {50}
+    for said in states:
+        await eventually(lambda said=said: (said[-1].used_tokens, said[-1].limit_tokens) == (100, None))

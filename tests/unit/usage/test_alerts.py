@@ -1,12 +1,16 @@
 """When alerts are raised: each threshold once it is passed, an overrun once it is to be expected."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from usage.domain.alerts import Spending, alerts_for, expected_percent, period_begin
+from usage.outbound.ledger_store import Standing
+from usage.use_cases.counters import ALERTS_UNJUDGED
+from usage.use_cases.raise_alerts import rows_of
 
 MID_NOVEMBER = datetime(2026, 11, 16, tzinfo=UTC)
 
@@ -60,3 +64,28 @@ def test_days_of_a_clock_change_are_shorter_or_longer(day: str, hours: int) -> N
 def test_a_limit_of_nothing_is_passed_by_any_spend() -> None:
     """And its forecast is none."""
     assert [alert.kind for alert in alerts_for(spending(1, limit=0), (100,), MID_NOVEMBER)] == ["threshold"]
+
+
+@pytest.mark.parametrize(
+    ("period", "time_zone"),
+    [
+        ("2026-11", "Nowhere/City"),
+        ("2026-11", "Europe"),
+        ("2026-11", "../etc"),
+        ("0001-01-01", "Asia/Tokyo"),
+        ("9999-12", "UTC"),
+        ("never", "UTC"),
+    ],
+)
+def test_a_pace_that_cannot_be_judged_costs_nobody_else_an_alert(period: str, time_zone: str) -> None:
+    """An unknown zone or a period out of range is counted and left out; thresholds need neither."""
+    before = ALERTS_UNJUDGED._value.get()
+    told = [row for one in (standing(period, time_zone), standing()) for row in rows_of(one, MID_NOVEMBER)]
+    assert [(row[1], row[9]) for row in told] == [("threshold", 50), ("threshold", 50), ("forecast", 120)]
+    assert ALERTS_UNJUDGED._value.get() == before + 1
+
+
+def standing(period: str = "2026-11", time_zone: str = "UTC") -> Standing:
+    """600 of 1,000 tokens are spent."""
+    known: dict[str, Any] = {"limit_version": 1, "organization_id": "o", "project_id": None, "alert_percents": [50]}
+    return Standing("organization", "o", period, 600, 0, 1_000, None, time_zone=time_zone, **known)

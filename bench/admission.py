@@ -21,10 +21,12 @@ from gateway.app import GC_THRESHOLDS
 from gateway.domain.budget import Hold
 from gateway.domain.calendar import Calendar
 from gateway.domain.caller import Caller, join
+from gateway.domain.patience import Patience
+from gateway.domain.rate_limit import NOTHING
 from gateway.outbound.grants import Grants
 from gateway.outbound.rates import Rates
 from gateway.use_cases.take_hold import TakeHold
-from gateway.use_cases.take_rate import TakeRate
+from gateway.use_cases.take_rate import ONE_REQUEST, TakeRate
 
 TIMES = 200_000
 WARM_UP = 20_000
@@ -47,8 +49,8 @@ class Times:
 async def measure_admission(times: int = TIMES) -> Times:
     """Admissions one after the other, each settled before the next."""
     caller = _caller()
-    take_hold = TakeHold(Grants(Client(), gateway="bench", boot="bench", expected=(TOKENS, NANOUSD)), Calendar(), 0.05)
-    take_rate = TakeRate(Rates(Client(), gateway="bench", boot="bench"), 0.05, NO_LIMITS)
+    take_hold = TakeHold(Grants(Client(), gateway="bench", boot="bench", expected=(TOKENS, NANOUSD)), Calendar())
+    take_rate = TakeRate(Rates(Client(), gateway="bench", boot="bench"), NO_LIMITS)
     _grant(take_hold, take_rate, caller)
     gc.collect()
     gc.freeze()
@@ -63,7 +65,8 @@ async def _admit(take_hold: TakeHold, take_rate: TakeRate, caller: Caller) -> in
     began = time.perf_counter_ns()
     day = take_hold.calendar.day(caller.organization.time_zone, time.time_ns() // 1_000_000)
     standing = take_hold.standing(caller, day, END_USER)
-    permit = await take_rate.admit(take_rate.scopes(caller, END_USER, ""))
+    permit = take_rate.permit(take_rate.rated(caller, END_USER, ""), Patience(0.05))
+    await permit.take(ONE_REQUEST)
     await permit.take_tokens(TOKENS)
     hold = Hold(standing.accounts, standing.binding)
     taken = take_hold.take_now(hold, standing, TOKENS, NANOUSD)
@@ -114,7 +117,7 @@ def _grant(take_hold: TakeHold, take_rate: TakeRate, caller: Caller) -> None:
     accounts = take_hold.standing(caller, day, END_USER).limited
     if len(accounts) != 10:
         raise RuntimeError(f"{len(accounts)} accounts instead of those of five scopes by day and month")
-    for account in accounts:
+    for account, _ in accounts:
         account.take_answer(
             ScopeAnswer(
                 scope=account.scope,
@@ -126,8 +129,8 @@ def _grant(take_hold: TakeHold, take_rate: TakeRate, caller: Caller) -> None:
                 granted_nanousd=PLENTY,
             )
         )
-    for scope in take_rate.scopes(caller, END_USER, ""):
-        ask = scope.shape(need=scope.others, now=time.monotonic())
+    for scope, _ in take_rate.rated(caller, END_USER, ""):
+        ask = scope.shape(NOTHING, time.monotonic(), 1)
         answer = RateAnswer(
             scope=scope.scope,
             scope_id=scope.scope_id,
@@ -136,7 +139,7 @@ def _grant(take_hold: TakeHold, take_rate: TakeRate, caller: Caller) -> None:
             lease_tokens=PLENTY,
             lease_slots=PLENTY,
         )
-        scope.take(answer, LONG)
+        scope.take(answer, LONG, time.monotonic())
 
 
 def measured_apart(core: int) -> Times:

@@ -33,6 +33,14 @@ def is_within(address: Address, networks: Sequence[Network]) -> bool:
     return any(address in network for network in networks)
 
 
+def network_of(address: str) -> str:
+    """What one client surely has: an IPv4 address, or the /64 of an IPv6 one, all of which one machine can use."""
+    if ":" not in address:
+        return address
+    parsed = parse_address(address)
+    return str(IPv6Network((parsed, 64), strict=False)) if isinstance(parsed, IPv6Address) else str(parsed or address)
+
+
 def parse_address(text: str) -> Address | None:
     """Also with a port, as some proxies write it, and an IPv4 address in IPv6 clothes as what it is."""
     if text.startswith("["):

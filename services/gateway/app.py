@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
@@ -18,7 +19,7 @@ from common.bus import connection
 from common.client_address import parse_networks
 from common.contracts.api_keys import Peppers
 from common.contracts.directory import NO_LIMITS, Limits
-from common.contracts.prices import built_in_book
+from common.contracts.prices import ModelPrice, PriceBook, built_in_book, dearest_of
 from common.health import Dependency, health_routes
 from gateway.background import RESTART_SECONDS, Background
 from gateway.domain.address_failures import AddressFailures
@@ -45,6 +46,7 @@ from gateway.outbound.meters import Meters, MetersCollector
 from gateway.outbound.rates import Rates
 from gateway.outbound.response_cache import ResponseCache
 from gateway.outbound.routes_file import UpstreamAddress, read_routes
+from gateway.outbound.tokenizers import Tokenizers
 from gateway.outbound.upstream.client import PoolLimits, Timeouts, UpstreamClient
 from gateway.outbound.upstream.pooled_client import PooledClient
 from gateway.outbound.upstream.target import Target
@@ -127,13 +129,21 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         streams = ActiveStreams()
         meters = Meters()
         client = Client()
-        grants = Grants(client, gateway=spool.gateway, boot=spool.boot, expected=_ordinary_hold(routes))
+        grants = Grants(
+            client,
+            gateway=spool.gateway,
+            boot=spool.boot,
+            expected=_ordinary_hold(routes),
+            gateways=settings.expected_gateways,
+            contact_seconds=settings.grant_contact_seconds,
+            closed=_end_this_process,
+        )
         calendar = Calendar()
-        rates = Rates(client, gateway=spool.gateway, boot=spool.boot)
+        rates = Rates(client, gateway=spool.gateway, boot=spool.boot, gateways=settings.expected_gateways)
         by_address = _limits_by_address(settings)
-        take_rate = TakeRate(rates, settings.grant_wait_ms / 1000, by_address)
+        take_rate = TakeRate(rates, by_address)
         confinement = Confinement(parse_networks(settings.trusted_proxies))
-        take_hold = TakeHold(grants, calendar, settings.grant_wait_ms / 1000)
+        take_hold = TakeHold(grants, calendar)
         changed = _on_change(view, streams, take_hold)
         feed = DirectoryFeed(client, view, file, gateway=spool.gateway, boot=spool.boot, changed=changed)
         feed.take_from_file()
@@ -148,12 +158,22 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         settle = SettleRequest(spool, meters, learned, prices.version)
         identify = IdentifyCaller(view, feed, Peppers.parse(settings.key_peppers.get_secret_value()))
         targets = _targets(addresses)
-        plan = PlanRequest(routes, calendar, take_hold, learned, prices.dearest())
+        wait_seconds = settings.grant_wait_ms / 1000
+        plan = PlanRequest(
+            routes,
+            calendar,
+            take_hold,
+            learned,
+            Tokenizers(candidate.family for candidate in routes.candidates() if settings.tokenizer),
+            prices.dearest(),
+            wait_seconds,
+            lambda: grants.skew_ms,
+        )
         answer = AnswerChat(
             plan=plan,
             take_rate=take_rate,
             take_hold=take_hold,
-            extend_hold=ExtendHold(take_hold, spool),
+            extend_hold=ExtendHold(take_hold, spool, wait_seconds),
             call_upstream=CallUpstream(upstream, targets, Health(), spool, _retry_policy(settings), identify.still_valid),
             settle=settle,
             spool=spool,
@@ -168,7 +188,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             max_body=settings.max_body_bytes,
             body_seconds=settings.body_seconds,
             slow_reader_seconds=settings.slow_reader_seconds,
-            address=confinement.address if by_address is not NO_LIMITS else None,
+            address=confinement.network if by_address is not NO_LIMITS else None,
         )
         registry = CollectorRegistry()
         rest = people_app(readiness(lambda: hot.draining, view, feed, spool, client, grants, cache), registry)
@@ -177,9 +197,11 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             {
                 ("POST", "/chat/completions"): chat,
                 ("GET", "/models"): ModelsRoute(routes, int(time.time())),
-                ("GET", "/quota"): QuotaRoute(ShowQuota(take_hold, states, calendar)),
+                ("GET", "/quota"): QuotaRoute(
+                    ShowQuota(take_hold, take_rate, states, calendar, _dearest(routes, prices), settings.max_in_flight)
+                ),
                 ("POST", "/estimate"): EstimateRoute(
-                    EstimateRequest(plan, grants, take_hold.wait_seconds), settings.max_body_bytes
+                    EstimateRequest(plan, take_rate, grants, wait_seconds), settings.max_body_bytes
                 ),
                 ("GET", "/requests/{request_id}/explain"): ExplainRoute(ExplainRequest(BookedRequests(client))),
             },
@@ -197,7 +219,9 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             background.start("cache", cache.connect)
         background.start("spool", publisher.keep_syncing)
         background.start("recovery", publisher.keep_recovering)
-        background.start("bus", lambda: _bus(settings, client, feed, publisher, grants, rates, states, background))
+        background.start("grants", grants.run)
+        background.start("rates", rates.run)
+        background.start("bus", lambda: _bus(settings, client, feed, publisher, grants, states, background))
         yield Gateway(hot, chat, streams)
 
 
@@ -207,11 +231,10 @@ async def _bus(
     feed: DirectoryFeed,
     publisher: EventPublisher,
     grants: Grants,
-    rates: Rates,
     states: QuotaStates,
     background: Background,
 ) -> None:
-    """Connect, however long that takes, then start everything that talks to the bus."""
+    """Connect, however long that takes, then start everything that needs the bus; who asks for budget and leases runs already."""
 
     async def reconnected() -> None:
         feed.look_now()
@@ -232,8 +255,6 @@ async def _bus(
             log.warning("bus: cannot connect", extra={"problem": type(problem).__name__})
             await asyncio.sleep(RESTART_SECONDS)
     background.start("directory", feed.run)
-    background.start("grants", grants.run)
-    background.start("rates", rates.run)
     background.start("shipper", publisher.run)
     await listen_to_recalls(client, grants.recall)
     await listen_to_quota(client, states)
@@ -259,6 +280,17 @@ def _on_change(view: DirectoryView, streams: ActiveStreams, take_hold: TakeHold)
             streams.cut(record)
 
     return changed
+
+
+def _end_this_process() -> None:
+    """As an orchestrator would: what runs is finished, the spool is flushed, and whatever keeps us running starts another boot."""
+    signal.raise_signal(signal.SIGTERM)
+
+
+def _dearest(routes: Routes, prices: PriceBook) -> ModelPrice:
+    """The rates that nothing which this gateway reaches passes."""
+    found = [candidate.price for candidate in routes.candidates() if candidate.price is not None]
+    return dearest_of(found, prices.version) if found else prices.dearest()
 
 
 def _limits_by_address(settings: Settings) -> Limits:

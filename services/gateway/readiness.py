@@ -46,14 +46,17 @@ def readiness(
         writable = spool.accepts_starts
         skew = abs(grants.skew_ms)
         clock: State = "down" if skew > MAX_SKEW_MS else "degraded" if skew > SKEW_ALARM_MS else "up"
-        answered = None if grants.answered_at is None else time.monotonic() - grants.answered_at
+        answered = None if grants.asking.answered_at is None else time.monotonic() - grants.asking.answered_at
+        cut_off = grants.is_cut_off
         return [
-            Dependency("serving", "down" if is_draining() else "up", needed=True),
+            Dependency("serving", "down" if is_draining() or grants.is_closed else "up", needed=True),
             directory,
             Dependency("spool", "up" if writable else "down", needed=True, detail=f"{spool.backlog} events to ship"),
             Dependency("clock", clock, needed=True, detail=f"{grants.skew_ms} ms off"),
             Dependency("bus", "up" if client.is_connected else "down", needed=False),
-            Dependency("grants", "up" if answered is not None else "degraded", needed=False, age_seconds=answered),
+            Dependency(
+                "grants", "up" if answered is not None and not cut_off else "degraded", needed=False, age_seconds=answered
+            ),
             *([Dependency("cache", "down" if cache.is_open else "up", needed=False)] if cache else []),
         ]
 
@@ -84,12 +87,12 @@ def gauges(
         (f"{prefix}spool_failures", "Envelopes that the bus did not accept"): lambda: publisher.failures,
         (f"{prefix}spool_quarantined", "Damaged records set aside at recovery: must be 0"): lambda: publisher.quarantined,
         (f"{prefix}grant_waits", "Requests that waited for a grant"): lambda: grants.waits,
-        (f"{prefix}grant_asks", "Asks for grants"): lambda: grants.asks,
+        (f"{prefix}grant_asks", "Asks for grants"): lambda: grants.asking.asks,
         (f"{prefix}grant_recalls", "Grants returned because another gateway needed them"): lambda: grants.recalls,
-        (f"{prefix}grant_failures", "Asks without an answer"): lambda: grants.failures,
+        (f"{prefix}grant_failures", "Asks without an answer"): lambda: grants.asking.failures,
         (f"{prefix}rate_waits", "Requests that waited for a lease on a limit per minute"): lambda: rates.waits,
-        (f"{prefix}rate_asks", "Asks for such leases"): lambda: rates.asks,
-        (f"{prefix}rate_failures", "Asks for such leases without an answer"): lambda: rates.failures,
+        (f"{prefix}rate_asks", "Asks for such leases"): lambda: rates.asking.asks,
+        (f"{prefix}rate_failures", "Asks for such leases without an answer"): lambda: rates.asking.failures,
         (f"{prefix}rate_degraded", "Requests let in on an even share, as nobody could be asked"): lambda: rates.degraded,
         (f"{prefix}clock_skew_seconds", "The budget authority's clock minus ours"): lambda: grants.skew_ms / 1000,
         (f"{prefix}upstream_connections", "Open connections to upstreams"): lambda: upstream.stats().open,

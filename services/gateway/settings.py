@@ -37,6 +37,13 @@ class Settings(BaseSettings):
     ip_failures_per_minute: int = 600
     """Refused keys from one address, in this process, until it is refused unseen; 0 = any number."""
     grant_wait_ms: int = 50
+    """How long a request may wait for its limits, over all its waits together; and a stream for each further slice."""
+    grant_contact_seconds: float = 900.0
+    """Without an answer of the budget's authority for so long, nothing more is spent of what was granted in advance."""
+    expected_gateways: int = 1
+    """How many gateway processes share the limits, until usage has said it: what is let pass without usage is shared by as many."""
+    tokenizer: bool = True
+    """Count prompts by the tokenizer of the model's family, where that is known and the budget's mode asks for it."""
     max_body_bytes: int = 10 * 1024 * 1024
     body_seconds: float = 30.0
     slow_reader_seconds: float = 60.0

@@ -207,8 +207,8 @@ def test_ask_afterwards(world: World) -> None:
     assert (foreign.status, foreign.json["error"]["code"]) == (404, "request_not_found")
 
 
-def test_who_guesses_keys_is_refused_unseen(world: World) -> None:
-    """After so many wrong keys from an address, the next is not looked at, not even a right one."""
+def test_who_guesses_keys_is_refused_unseen_and_locks_nobody_out(world: World) -> None:
+    """After so many wrong keys from an address, the next is not looked at; whoever has a real one goes on, also behind the same proxy."""
     gateway = world.add_gateway(IP_FAILURES_PER_MINUTE="5")
     project = world.new_project()
     try:
@@ -216,7 +216,9 @@ def test_who_guesses_keys_is_refused_unseen(world: World) -> None:
         answers = [gateway.chat("sk-cf-wrong") for _ in range(12)]
         assert {answer.status for answer in answers[:5]} == {401}
         assert refused_by_address(answers[-1])
-        assert refused_by_address(gateway.chat(project, **CAPPED))
+        assert refused_by_address(call("POST", f"{gateway.url}/v1/chat/completions", {}))
+        assert gateway.chat(project, **CAPPED).status == 200
+        assert gateway.chat(world.new_key(project.id), **CAPPED).status == 200, "a key that this gateway has never seen"
     finally:
         world.remove_gateway(gateway)
 

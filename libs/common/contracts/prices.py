@@ -3,6 +3,7 @@
 The gateway prices once, at settlement; usage verifies with the same book version. A model that is not listed is unpriced, never free.
 """
 
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 
@@ -53,15 +54,19 @@ class PriceBook(msgspec.Struct, frozen=True, kw_only=True):
 
     def dearest(self) -> ModelPrice:
         """Rates that no model of the book passes: what a model without a price is charged, where it is to be charged at all."""
-        prices = self.models.values()
-        return ModelPrice(
-            input=max(max(price.input, price.cached_input or 0) for price in prices),
-            output=max(price.output for price in prices),
-            effective_from=self.version,
-            source="the dearest of this book",
-            max_output_tokens=max(price.max_output_tokens for price in prices),
-            image_tokens=max(price.image_tokens for price in prices),
-        )
+        return dearest_of(self.models.values(), self.version)
+
+
+def dearest_of(prices: Collection[ModelPrice], version: str) -> ModelPrice:
+    """Rates that none of the prices passes, rate by rate."""
+    return ModelPrice(
+        input=max(max(price.input, price.cached_input or 0) for price in prices),
+        output=max(price.output for price in prices),
+        effective_from=version,
+        source="the dearest of several",
+        max_output_tokens=max(price.max_output_tokens for price in prices),
+        image_tokens=max(price.image_tokens for price in prices),
+    )
 
 
 @cache

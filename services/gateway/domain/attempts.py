@@ -26,8 +26,10 @@ def charge(
     ttft_us: int | None = None,
     upstream_cost_nanousd: int | None = None,
     stand_in: ModelPrice | None = None,
+    seen_output: int = 0,
 ) -> Attempt:
-    """The attempt as it goes into the event: priced with the candidate's rates, or at its hold when the usage is not known.
+    """The attempt as it goes into the event: priced with the candidate's rates; when the usage is not known, at its hold, or at what was
+    seen of its output where that is more.
 
     `stand_in`: rates for a candidate without a price, where the project wants it charged all the same; then flagged.
     """
@@ -42,9 +44,11 @@ def charge(
         else:
             cost, cost_status = (stand_in.cost(usage), "estimated") if stand_in else (0, "unpriced")
     else:
-        booked = Usage(prompt_tokens=estimate.prompt_tokens, completion_tokens=estimate.completion_tokens)
+        beyond = max(0, seen_output - estimate.completion_tokens)
+        booked = Usage(prompt_tokens=estimate.prompt_tokens, completion_tokens=estimate.completion_tokens + beyond)
         source = "estimated"
-        cost, cost_status = (estimate.nanousd, "estimated") if candidate.price or stand_in else (0, "unpriced")
+        held = estimate.nanousd + estimate.output_cost(beyond)
+        cost, cost_status = (held, "estimated") if candidate.price or stand_in else (0, "unpriced")
     return Attempt(
         number=number,
         upstream=candidate.upstream,

@@ -5,7 +5,6 @@ Pure and synchronous: a decision is taken without an await, so no other request 
 
 from dataclasses import dataclass
 
-from common.contracts.directory import Enforcement
 from common.contracts.grants import ScopeAnswer
 
 
@@ -13,8 +12,7 @@ from common.contracts.grants import ScopeAnswer
 class ScopeAccount:
     """What this boot knows of one scope in one period. All amounts are cumulative since the boot began.
 
-    `limit_*` None = no limit in that unit. `granted_*` is the largest grant answered, lowered only by our own return. Only with
-    `enforcement` hard does a limit refuse; otherwise the account is kept all the same, for alerts and for what would have been.
+    `limit_*` None = no limit in that unit. `granted_*` is the largest grant answered, lowered only by our own return.
     `look_at_*`: once so much is settled and reserved, somebody should look whether to ask for more (domain.grant_pace).
     """
 
@@ -24,7 +22,6 @@ class ScopeAccount:
     limit_tokens: int | None
     limit_nanousd: int | None
     limit_version: int
-    enforcement: Enforcement = "hard"
     settled_tokens: int = 0
     settled_nanousd: int = 0
     reserved_tokens: int = 0
@@ -70,13 +67,32 @@ class ScopeAccount:
         span = "monthly" if len(self.period) == len("2026-11") else "daily"
         return f"{self.scope}.{span}_{'tokens' if unit == 'tokens' else 'cost'}"
 
+    def limit_names(self) -> list[str]:
+        """Of all units that have a limit."""
+        units = (("tokens", self.limit_tokens), ("nanousd", self.limit_nanousd))
+        return [self.limit_name(unit) for unit, limit in units if limit is not None]
+
+    def passed_limits(self, tokens: int, nanousd: int) -> list[str]:
+        """The limits that a further hold passes, by what the authority knew to be used at its last answer and what is held here."""
+        used_tokens, used_nanousd = (self.answer.used_tokens, self.answer.used_nanousd) if self.answer else (0, 0)
+        passed = []
+        if self.limit_tokens is not None and used_tokens + self.reserved_tokens + tokens > self.limit_tokens:
+            passed.append(self.limit_name("tokens"))
+        if self.limit_nanousd is not None and used_nanousd + self.reserved_nanousd + nanousd > self.limit_nanousd:
+            passed.append(self.limit_name("nanousd"))
+        return passed
+
     def short_unit(self, tokens: int) -> str:
         """The unit in which a hold that does not fit is missing something: tokens | nanousd."""
         return "tokens" if self.shortfall(tokens, 0)[0] > 0 else "nanousd"
 
     def take_answer(self, answer: ScopeAnswer) -> None:
-        """Adopt a grant; one that answers an ask older than our last return is void."""
+        """Adopt a grant; one that answers an ask older than our last return is void. A boot that is closed has nothing left to spend."""
         self.answer = answer
+        if answer.status == "closed":
+            self.granted_tokens = min(self.granted_tokens, self.settled_tokens + self.reserved_tokens)
+            self.granted_nanousd = min(self.granted_nanousd, self.settled_nanousd + self.reserved_nanousd)
+            return
         if answer.seq < self.returned_seq:
             return
         if answer.granted_tokens is not None:
@@ -141,6 +157,10 @@ class Hold:
             ):
                 return account
         return None
+
+    def all_blocking(self, tokens: int, nanousd: int) -> list[ScopeAccount]:
+        """Every account whose limit refuses so much more."""
+        return [account for account in self.binding if not account.fits(tokens, nanousd)]
 
     def force(self, tokens: int, nanousd: int) -> None:
         """Reserve so much more, covered or not: by a policy that says so."""

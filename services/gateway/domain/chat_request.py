@@ -28,11 +28,18 @@ class Part(msgspec.Struct):
     image_url: ImageUrl | None = None
 
 
+class AudioAnswer(msgspec.Struct):
+    """An earlier answer in sound, by reference."""
+
+    id: str = ""
+
+
 class Message(msgspec.Struct):
     """One message."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: str | list[Part] | None = None
+    audio: AudioAnswer | None = None
 
 
 class Tool(msgspec.Struct):
@@ -155,6 +162,9 @@ _request_decoder = msgspec.json.Decoder(ChatRequest)
 _fields_decoder = msgspec.json.Decoder(Fields)
 _encode = msgspec.json.Encoder().encode
 
+_CAP_FIELDS = ("max_tokens", "max_completion_tokens")
+"""Upstreams differ in which they obey."""
+
 RAW_INCLUDE_USAGE = Raw(b'{"include_usage":true}')
 
 
@@ -191,10 +201,14 @@ def _invalid(problem: msgspec.ValidationError) -> BadRequest:
 
 
 def body_for(fields: Fields, request: ChatRequest, *, model: bytes, cap_field: str, cap: int | None) -> bytes:
-    """The body for one upstream: its model name (as JSON), usage always asked of a stream, a missing output cap enforced."""
+    """The body for one upstream: its model name (as JSON), usage always asked of a stream; `cap`, where it must not be passed, in the one
+    field that this upstream obeys.
+    """
     fields["model"] = Raw(model)
     if request.stream:
         fields["stream_options"] = RAW_INCLUDE_USAGE
-    if cap is not None and request.output_cap is None:
+    if cap is not None:
+        for name in _CAP_FIELDS:
+            fields.pop(name, None)
         fields[cap_field] = Raw(b"%d" % cap)
     return _encode(fields)

@@ -28,7 +28,9 @@ RECALLED_SECONDS = 1.0
 
 
 class GrantPace:
-    """One account's conversation with the authority. `active` = the ticks look at it, `in_flight` = an ask is under way."""
+    """One account's conversation with the authority. `active` = the ticks look at it, `in_flight` = an ask is under way, `only_looks` =
+    the next one is to ask for nothing but what requests wait for. `status` is that of the last answer.
+    """
 
     __slots__ = (
         "account",
@@ -41,9 +43,11 @@ class GrantPace:
         "largest",
         "last_reserved",
         "last_settled",
+        "only_looks",
         "rate_nanousd",
         "rate_tokens",
         "recalled_at",
+        "status",
         "touched_at",
     )
 
@@ -58,7 +62,8 @@ class GrantPace:
         self.asked_at = 0.0
         self.recalled_at = -math.inf
         self.in_vain = (0.0, 0, 0)
-        self.in_flight = self.active = False
+        self.status = ""
+        self.in_flight = self.active = self.only_looks = False
 
     def activate(self) -> bool:
         """Begin to look at it; False if it is looked at already."""
@@ -139,6 +144,7 @@ class GrantPace:
         if not returning:
             account.seq += 1
         self.asked_at = now
+        self.in_flight = True
         need_tokens = need_nanousd = all_tokens = all_nanousd = 0
         for tokens, nanousd in waiting:
             if all_tokens == all_nanousd == 0:  # whoever came first decides whether anything is left
@@ -146,7 +152,8 @@ class GrantPace:
             all_tokens, all_nanousd = all_tokens + tokens, all_nanousd + nanousd
         short_tokens, short_nanousd = account.shortfall(all_tokens, all_nanousd)
         left = account.headroom()
-        cushion = (0, 0) if now - self.recalled_at < RECALLED_SECONDS else self.cushion
+        cushion = (0, 0) if self.only_looks or now - self.recalled_at < RECALLED_SECONDS else self.cushion
+        self.only_looks = False
         return ScopeAsk(
             scope=account.scope,
             scope_id=account.scope_id,
@@ -169,8 +176,11 @@ class GrantPace:
         )
 
     def take(self, answer: ScopeAnswer, now: float) -> None:
-        """Adopt what was answered."""
+        """Adopt what was answered; an authority that does not know our limits yet has decided nothing."""
         account = self.account
+        self.status = answer.status
+        if answer.status == "stale_limits":
+            return
         account.take_answer(answer)
         account.answered_at = now
         self._mark()
@@ -249,7 +259,14 @@ class GrantPace:
             return True
         if answer is None or answer.status != "exhausted" or now - account.answered_at > EXHAUSTED_SECONDS:
             return False
-        short_tokens, short_nanousd = account.shortfall(tokens, nanousd)
+        return self.lacks(tokens, nanousd)
+
+    def lacks(self, tokens: int, nanousd: int) -> bool:
+        """Whether by the last answer more is missing than nobody has been promised."""
+        answer = self.account.answer
+        if answer is None:
+            return False
+        short_tokens, short_nanousd = self.account.shortfall(tokens, nanousd)
         pool_tokens, pool_nanousd = unpromised(answer)
         return short_tokens > pool_tokens or short_nanousd > pool_nanousd
 

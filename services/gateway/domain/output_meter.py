@@ -29,7 +29,7 @@ _decode = msgspec.json.Decoder(_Chunk).decode
 
 
 class OutputMeter:
-    """`tokens`: an estimate of the output so far: one per event with content at the least, and one per three bytes of it.
+    """`seen`: an estimate of the output so far: one token per event with content at the least, and one per three bytes of it.
 
     A model that thinks in silence is not seen here before its usage arrives; so is what the provider has made and not sent yet.
     """
@@ -40,8 +40,8 @@ class OutputMeter:
         self._events = self._bytes = 0
 
     @property
-    def tokens(self) -> int:
-        """Of all choices together."""
+    def seen(self) -> int:
+        """Tokens of all choices together."""
         return max(self._events, self._bytes // BYTES_PER_TOKEN)
 
     def feed(self, complete: bytes) -> None:

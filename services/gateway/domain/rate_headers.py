@@ -10,14 +10,14 @@ def rate_headers(scopes: Iterable[RateScope], now: float) -> list[tuple[bytes, b
     requests: tuple[int, int, float] | None = None
     tokens: tuple[int, int, float] | None = None
     for scope in scopes:
-        window = scope.window
+        window, others = scope.window, scope.others_now(now)
         window.slide(now)
         if scope.limit_requests is not None:
-            left = max(0, scope.limit_requests - window.requests - scope.others.requests)
+            left = max(0, scope.limit_requests - window.requests - others.requests)
             if requests is None or left < requests[1]:
                 requests = (scope.limit_requests, left, window.seconds_until(1, 0, now) if left == 0 else 0.0)
         if scope.limit_tokens is not None:
-            left = max(0, scope.limit_tokens - window.tokens - scope.others.tokens)
+            left = max(0, scope.limit_tokens - window.tokens - others.tokens)
             if tokens is None or left < tokens[1]:
                 tokens = (scope.limit_tokens, left, window.seconds_until(0, 1, now) if left == 0 else 0.0)
     return [*_lines(b"requests", requests), *_lines(b"tokens", tokens)]

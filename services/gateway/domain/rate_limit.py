@@ -5,19 +5,20 @@ ask comes out of its lease, and its use of the last minute only shrinks by itsel
 than the limit. Pure; `now` is in monotonic seconds.
 """
 
+import math
 from collections import deque
 from dataclasses import dataclass
 
-from common.contracts.directory import Enforcement, Limits
+from common.contracts.directory import Limits
 from common.contracts.rates import RateAnswer, RateAsk
 
 WINDOW = 60
 TICK_SECONDS = 1.0
-SILENT_SECONDS = 2.0
-"""So long without an answer, a boot falls back to its even share of the limit."""
-
 BUSY_SECONDS = 3.0
-"""A lease is to last for so long at the present pace; untouched for so long, a scope wants nothing any more."""
+"""A lease is to last for so long at the present pace; untouched for so long, a scope near its limit wants nothing any more."""
+
+HEARD_SECONDS = 2.0
+"""So long, what others use is as it was heard."""
 
 QUARTER = 4
 LEAST_WANTED = 4
@@ -56,14 +57,16 @@ class Window:
         self.requests += requests
         self.tokens += tokens
 
-    def correct(self, tokens: int, at: float) -> None:
-        """Tokens more or less in the second they were counted in; nothing if that has left the window."""
+    def correct(self, requests: int, tokens: int, at: float) -> None:
+        """More or less in the second it was counted in; nothing if that has left the window."""
         second = int(at)
         for bucket in reversed(self._buckets):
             if bucket[0] == second:
-                change = max(tokens, -bucket[2])
-                bucket[2] += change
-                self.tokens += change
+                requests, tokens = max(requests, -bucket[1]), max(tokens, -bucket[2])
+                bucket[1] += requests
+                bucket[2] += tokens
+                self.requests += requests
+                self.tokens += tokens
                 return
 
     def slide(self, now: float) -> None:
@@ -87,7 +90,7 @@ class Window:
 class RateScope:
     """One owner of limits at this boot. `limit_*` None = no limit in that unit.
 
-    `others`: what other boots have used or leased, as last heard; only shown. `in_flight`: an ask is under way.
+    `others`: what other boots have used or leased, as heard at `answered_at`. `in_flight`: an ask is under way.
     """
 
     __slots__ = (
@@ -99,10 +102,10 @@ class RateScope:
         "_may_tokens",
         "_requests",
         "_shaped",
-        "_silent_since",
         "_tokens",
+        "_typical_tokens",
+        "answered_at",
         "asked_at",
-        "enforcement",
         "in_flight",
         "limit_requests",
         "limit_slots",
@@ -119,7 +122,6 @@ class RateScope:
 
     def __init__(self, scope: str, scope_id: str, now: float) -> None:
         self.scope, self.scope_id = scope, scope_id
-        self.enforcement: Enforcement = "hard"
         self.limit_requests: int | None = None
         self.limit_tokens: int | None = None
         self.limit_slots: int | None = None
@@ -130,17 +132,17 @@ class RateScope:
         self.seq = 0
         self.in_flight = False
         self.asked_at = 0.0
+        self.answered_at = -math.inf
         self.touched_at = now
         self._requests = self._tokens = 0  # all that was ever counted
+        self._typical_tokens = 0
         self._base = self._shaped = NOTHING
         self._lease = NOTHING
         self._lease_until = 0.0
         self._may_requests = self._may_tokens = self._may_slots = 0  # how far the counts may go on the lease
-        self._silent_since: float | None = None
 
-    def adopt(self, limits: Limits, enforcement: Enforcement) -> None:
+    def adopt(self, limits: Limits) -> None:
         """Limits as the directory has them; a lease on older ones is void."""
-        self.enforcement = enforcement
         if limits.version > self.limit_version:
             self.limit_version = limits.version
             self.limit_requests = limits.requests_per_minute
@@ -154,10 +156,8 @@ class RateScope:
             return NOTHING
         return Amount(self._may_requests - self._requests, self._may_tokens - self._tokens, self._may_slots - self.slots)
 
-    def lacking(self, wanted: Amount, now: float, gateways: int) -> str:
-        """The limit in which so much more does not fit; "" if it fits. Without an authority, an even share is what there is."""
-        if self._silent_since is not None and self.is_degraded(now):
-            return self._lacking_of_share(wanted, now, gateways)
+    def lacking(self, wanted: Amount, now: float) -> str:
+        """The limit in which the lease does not cover so much more; "" if it does."""
         leased = now < self._lease_until
         requests, tokens, slots = wanted.requests, wanted.tokens, wanted.slots
         if requests and self.limit_requests is not None and not (leased and self._requests + requests <= self._may_requests):
@@ -168,18 +168,25 @@ class RateScope:
             return "tokens_per_minute"
         return ""
 
-    def is_degraded(self, now: float) -> bool:
-        """Whether nobody has answered for so long that the even share is used."""
-        return self._silent_since is not None and now - self._silent_since > SILENT_SECONDS
+    def lacking_of_share(self, wanted: Amount, now: float, gateways: int) -> str:
+        """The same of the even part that each of so many gateways has while nobody shares the limit out."""
+        return self._passing(wanted, NOTHING, now, gateways)
 
-    def _lacking_of_share(self, wanted: Amount, now: float, gateways: int) -> str:
+    def spent_by(self, wanted: Amount, now: float) -> str:
+        """The limit that so much more passes by what is known to be used, here and elsewhere; "" if none."""
+        return self._passing(wanted, self.others_now(now), now, 1)
+
+    def others_now(self, now: float) -> Amount:
+        """What others have used or leased, as far as that is known at the moment."""
+        return self.others if now - self.answered_at < HEARD_SECONDS else NOTHING
+
+    def _passing(self, wanted: Amount, others: Amount, now: float, share: int) -> str:
         self.window.slide(now)
-        share = max(1, gateways)
-        if wanted.requests and _passes(self.window.requests + wanted.requests, self.limit_requests, share):
+        if wanted.requests and _passes(self.window.requests + others.requests + wanted.requests, self.limit_requests, share):
             return "requests_per_minute"
-        if wanted.slots and _passes(self.slots + wanted.slots, self.limit_slots, share):
+        if wanted.slots and _passes(self.slots + others.slots + wanted.slots, self.limit_slots, share):
             return "concurrency"
-        if wanted.tokens and _passes(self.window.tokens + wanted.tokens, self.limit_tokens, share):
+        if wanted.tokens and _passes(self.window.tokens + others.tokens + wanted.tokens, self.limit_tokens, share):
             return "tokens_per_minute"
         return ""
 
@@ -191,6 +198,8 @@ class RateScope:
             self.window.add(requests, tokens, now)
             self._requests += requests
             self._tokens += tokens
+            if tokens:
+                self._typical_tokens = tokens
         self.slots += amount.slots
 
     def free_slot(self) -> None:
@@ -202,9 +211,15 @@ class RateScope:
 
         What an ask has told before is told: only what was counted after it comes back to the lease.
         """
-        self.window.correct(tokens, counted_at)
+        self.window.correct(0, tokens, counted_at)
         if tokens > 0 or counted_at >= self.asked_at:
             self._tokens += tokens
+
+    def take_back_request(self, counted_at: float) -> None:
+        """A request that was counted has been refused by something else."""
+        self.window.correct(-1, 0, counted_at)
+        if counted_at >= self.asked_at:
+            self._requests -= 1
 
     def wants_more(self, now: float) -> bool:
         """Whether to ask ahead: a good part of the lease is used, or it ends soon."""
@@ -225,8 +240,8 @@ class RateScope:
         used = self.window.requests or self.window.tokens or self.slots
         return not used and not self.in_flight and self._lease == NOTHING
 
-    def shape(self, need: Amount, now: float) -> RateAsk:
-        """The next ask: what is used, what is kept of the lease, and how much would do for the next seconds."""
+    def shape(self, need: Amount, now: float, number: int) -> RateAsk:
+        """The next ask: what is used, what is kept of the lease, and how much would do for the next seconds. `number` rises."""
         self.window.slide(now)
         want = self._want(need, now)
         left = self.left(now)
@@ -235,7 +250,7 @@ class RateScope:
         )
         self._base = self._shaped = Amount(self._requests, self._tokens, self.slots)
         self._hold(kept)
-        self.seq += 1
+        self.seq = number
         self.asked_at = now
         self.in_flight = True
         return RateAsk(
@@ -261,9 +276,12 @@ class RateScope:
         )
 
     def _want(self, need: Amount, now: float) -> Amount:
-        """What the pace since the last ask would use in some seconds; nothing once the scope is left alone."""
+        """What the pace since the last ask would use in some seconds, and a few requests at the least.
+
+        Left alone, it keeps a few ready for a minute, but only far from the limit: there others need what lies here.
+        """
         if now - self.touched_at > BUSY_SECONDS and need == NOTHING:
-            return NOTHING
+            return self._ready(now) if now - self.touched_at <= WINDOW else NOTHING
         before = self._shaped
         seconds = max(TICK_SECONDS, now - self.asked_at) if self.seq else TICK_SECONDS
         part = BUSY_SECONDS / seconds
@@ -271,19 +289,26 @@ class RateScope:
         tokens = int((self._tokens - before.tokens) * part)
         return Amount(
             max(requests, LEAST_WANTED) + need.requests if self.limit_requests is not None else 0,
-            max(0, tokens) + LEAST_WANTED * need.tokens if self.limit_tokens is not None else 0,
+            max(tokens, LEAST_WANTED * self._typical_tokens) + LEAST_WANTED * need.tokens if self.limit_tokens is not None else 0,
             max(self.slots, LEAST_WANTED) + need.slots if self.limit_slots is not None else 0,
         )
 
-    def take(self, answer: RateAnswer, valid_seconds: float) -> None:
+    def _ready(self, now: float) -> Amount:
+        others = self.others_now(now)
+        return Amount(
+            LEAST_WANTED if _is_far(self.window.requests + others.requests, self.limit_requests) else 0,
+            LEAST_WANTED * self._typical_tokens if _is_far(self.window.tokens + others.tokens, self.limit_tokens) else 0,
+            LEAST_WANTED if _is_far(self.slots + others.slots, self.limit_slots) else 0,
+        )
+
+    def take(self, answer: RateAnswer, valid_seconds: float, now: float) -> None:
         """Adopt a lease; only the answer to the last ask counts."""
-        self.in_flight = False
-        self._silent_since = None
         if answer.seq != self.seq:
             return
         self._hold(Amount(answer.lease_requests, answer.lease_tokens, answer.lease_slots))
         self._lease_until = self.asked_at + valid_seconds
         self.others = Amount(answer.others_requests, answer.others_tokens, answer.others_slots)
+        self.answered_at = now
 
     def _hold(self, lease: Amount) -> None:
         """A lease counts from what had been used when it was asked for."""
@@ -292,12 +317,6 @@ class RateScope:
         self._may_requests = base.requests + lease.requests
         self._may_tokens = base.tokens + lease.tokens
         self._may_slots = base.slots + lease.slots
-
-    def not_answered(self, now: float) -> None:
-        """An ask has come to nothing; what is kept of the lease stays until its end."""
-        self.in_flight = False
-        if self._silent_since is None:
-            self._silent_since = now
 
     def limit_of(self, name: str) -> int:
         """By the name that `lacking` gives."""
@@ -311,3 +330,7 @@ class RateScope:
 
 def _passes(wanted: int, limit: int | None, share: int) -> bool:
     return limit is not None and wanted > limit // share
+
+
+def _is_far(used: int, limit: int | None) -> bool:
+    return limit is not None and 2 * used <= limit

@@ -4,7 +4,7 @@ from typing import Any
 
 
 class Refusal(Exception):
-    """An expected refusal. `param` names the offending field, `members` go into the error object.
+    """An expected refusal. `param` names the offending field, `members` go into the error object, `headers` into the answer's.
 
     `request_id` is that of the settled request, where one had begun.
     """
@@ -28,6 +28,7 @@ class Refusal(Exception):
         self.code = code or type(self).code
         self.retry_after = retry_after
         self.members = members
+        self.headers: list[tuple[bytes, bytes]] = []
         self.request_id: str | None = None
 
 

@@ -17,16 +17,19 @@ def exceeded(account: ScopeAccount, tokens: int, nanousd: int, time_zone: str, n
         used, held = (answer.used_tokens, answer.held_tokens) if in_tokens else (answer.used_nanousd, answer.held_nanousd)
     needed = tokens if in_tokens else nanousd
     resets_at = period_end(account.period, time_zone)
+    limit = (account.limit_tokens if in_tokens else account.limit_nanousd) or 0
+    # What is only held may come back at any moment; what is spent does not before the period ends.
+    seconds = 1 if used + needed <= limit else int(resets_at.timestamp() - now)
     span = "monthly" if len(account.period) == len("2026-11") else "daily"
     return QuotaExceeded(
         f"This request may need {needed} {unit}, more than the {span} budget of the {account.scope.replace('_', ' ')} has left.",
-        retry_after=max(1, min(int(resets_at.timestamp() - now), LONGEST_RETRY_AFTER)),
+        retry_after=max(1, min(seconds, LONGEST_RETRY_AFTER)),
         limit_source=account.limit_name(unit),
         scope=account.scope,
         scope_id=account.scope_id,
         period=account.period,
         unit=unit,
-        limit=account.limit_tokens if in_tokens else account.limit_nanousd,
+        limit=limit,
         used=used,
         held=held,
         needed=needed,

@@ -1,5 +1,6 @@
 """Which upstream and model answer: tiers, named models, allow-lists, and the order in which candidates are tried."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -24,6 +25,8 @@ class Candidate:
     cap_field: str = "max_tokens"
     price_name: str = ""
     """The price book's entry, where that is not the model's name."""
+    family: str = ""
+    """Of its tokenizer, where that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,8 @@ class Route:
     tier: str
     candidates: tuple[Candidate, ...]
     bound_price: ModelPrice | None
-    """Dearest of the candidates, for holds; None if any of them is unpriced."""
+    """Dearest of the candidates that have a price, for holds; None if none has."""
+    has_unpriced: bool
 
     @property
     def name(self) -> str:
@@ -56,6 +60,12 @@ class Routes:
     def names(self) -> list[str]:
         """What `GET /v1/models` can offer."""
         return [AUTO, *self.tiers, *self.models]
+
+    def candidates(self) -> Iterator[Candidate]:
+        """All that may ever answer."""
+        for route in (*self.tiers.values(), *self.models.values()):
+            yield from route.candidates
+        yield from self.prefixes.values()
 
     def find(self, model: str) -> Route | None:
         """The route of a model named directly or of a tier named as a model."""
@@ -105,9 +115,9 @@ class Routes:
 
 
 def make_route(tier: str, candidates: tuple[Candidate, ...]) -> Route:
-    """A route with the dearest price of its candidates."""
+    """A route with the dearest price of its candidates, rate by rate."""
     prices = [candidate.price for candidate in candidates if candidate.price is not None]
-    bound = max(prices, key=lambda price: price.input + price.output) if len(prices) == len(candidates) else None
+    bound = max(prices, key=lambda price: price.input + price.output, default=None)
     if bound is not None:
         bound = ModelPrice(
             input=max(max(price.input, price.cached_input or 0) for price in prices),
@@ -118,7 +128,7 @@ def make_route(tier: str, candidates: tuple[Candidate, ...]) -> Route:
             max_output_tokens=max(price.max_output_tokens for price in prices),
             image_tokens=max(price.image_tokens for price in prices),
         )
-    return Route(tier, candidates, bound)
+    return Route(tier, candidates, bound, has_unpriced=len(prices) < len(candidates))
 
 
 def allowed(model: str, key_models: tuple[str, ...] | None, project_models: tuple[str, ...] | None) -> bool:

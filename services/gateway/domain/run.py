@@ -8,6 +8,7 @@ from gateway.domain.budget import Hold
 from gateway.domain.caller import Caller
 from gateway.domain.chat_request import ChatRequest, Fields
 from gateway.domain.estimate import Estimate, Mode
+from gateway.domain.patience import Patience
 from gateway.domain.routing import Candidate, Route
 from gateway.domain.standing import Standing
 
@@ -21,6 +22,9 @@ class Permit(Protocol):
 
     async def take_tokens(self, tokens: int) -> None:
         """Count so many tokens, waiting for a lease where needed; raises RateLimited."""
+
+    def withdraw(self) -> None:
+        """The request was refused before anybody was called: it has used nothing."""
 
     def settle(self, tokens: int) -> None:
         """Free what it holds, correct the tokens to what they were; once."""
@@ -56,6 +60,7 @@ class Run:
         "mode",
         "no_grant",
         "not_before",
+        "patience",
         "permit",
         "plan",
         "price",
@@ -66,7 +71,6 @@ class Run:
         "standing",
         "tier_signal",
         "ttft_us",
-        "waited_us",
         "would_refuse",
     )
 
@@ -84,6 +88,7 @@ class Run:
         estimate: Estimate,
         end_user: str | None,
         standing: Standing,
+        patience: Patience,
         admitted_at: int,
         began: float,
     ) -> None:
@@ -101,6 +106,7 @@ class Run:
         self.day = standing.day
         self.admitted_at = admitted_at
         self.began = began
+        self.patience = patience
         self.hold = Hold(standing.accounts, standing.binding)
         self.limited = bool(standing.binding)
         self.mode: Mode | Literal[""] = ""
@@ -110,7 +116,6 @@ class Run:
         self.cache_reason = ""
         self.no_grant = ""
         self.would_refuse: tuple[str, ...] = ()
-        self.waited_us = 0
         self.slices = 0
         self.attempts: list[Attempt] = []
         self.plan: list[Candidate] = []

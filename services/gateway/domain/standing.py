@@ -1,7 +1,9 @@
 """The accounts that the requests of one caller count against on one day."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from common.contracts.directory import Enforcement
 from gateway.domain.budget import ScopeAccount
 from gateway.domain.calendar import LocalDay
 from gateway.domain.caller import Caller
@@ -9,32 +11,41 @@ from gateway.domain.caller import Caller
 
 @dataclass(slots=True)
 class Standing:
-    """Made once per caller and day. `limited`: the accounts that have a limit; `binding`: whose limit refuses; `shadowed`: whose limit
-    only says what it would refuse. `largest_*`: the largest hold that was taken on it.
+    """Made once per caller, end user and day. `limited`: the accounts that have a limit, and what it does; `binding`: whose limit refuses;
+    `shadowed`: whose limit only says what it would refuse. `largest_*`: the largest hold that was taken on it.
     """
 
     caller: Caller
     day: LocalDay
     accounts: tuple[ScopeAccount, ...]
-    limited: tuple[ScopeAccount, ...]
+    limited: tuple[tuple[ScopeAccount, Enforcement], ...]
     binding: tuple[ScopeAccount, ...]
     shadowed: tuple[ScopeAccount, ...]
     costs_bind: bool
+    limit_names: tuple[str, ...]
     largest_tokens: int = -1
     largest_nanousd: int = -1
 
 
-def stand(caller: Caller, day: LocalDay, accounts: tuple[ScopeAccount, ...]) -> Standing:
-    """Sort them out."""
-    limited = tuple(account for account in accounts if account.limited)
-    binding = tuple(account for account in limited if account.enforcement == "hard")
-    shadowed = tuple(account for account in limited if account.enforcement == "shadow")
-    costs_bind = any(account.limit_nanousd is not None for account in binding)
-    return Standing(caller, day, accounts, limited, binding, shadowed, costs_bind)
+def stand(caller: Caller, day: LocalDay, counted: Sequence[tuple[ScopeAccount, Enforcement]]) -> Standing:
+    """Sort the accounts out."""
+    limited = tuple((account, enforcement) for account, enforcement in counted if account.limited)
+    binding = tuple(account for account, enforcement in limited if enforcement == "hard")
+    return Standing(
+        caller=caller,
+        day=day,
+        accounts=tuple(account for account, _ in counted),
+        limited=limited,
+        binding=binding,
+        shadowed=tuple(account for account, enforcement in limited if enforcement == "shadow"),
+        costs_bind=any(account.limit_nanousd is not None for account in binding),
+        limit_names=tuple(name for account, _ in limited for name in account.limit_names()),
+    )
 
 
 def would_refuse(standing: Standing, tokens: int, nanousd: int) -> tuple[str, ...]:
-    """The limits in shadow mode whose grants do not cover so much: what would have been refused."""
-    return tuple(
-        account.limit_name(account.short_unit(tokens)) for account in standing.shadowed if not account.fits(tokens, nanousd)
-    )
+    """The limits in shadow mode that so much more would pass, by what is known to be used: what would have been refused.
+
+    What no grant covers is no refusal yet: a request that would be refused for it waits for one.
+    """
+    return tuple(name for account in standing.shadowed for name in account.passed_limits(tokens, nanousd))

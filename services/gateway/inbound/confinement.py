@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from common.client_address import Network, client_address, is_within, parse_address
+from common.client_address import Network, client_address, is_within, network_of, parse_address
 from common.contracts.directory import EndpointScope
 from gateway.domain.caller import Caller
 from gateway.domain.refusals import AddressNotAllowed, InsufficientPermissions
@@ -23,6 +23,10 @@ class Confinement:
                 raise AddressNotAllowed("This API key may not be used from your network address.")
         if caller.scopes is not None and needed not in caller.scopes:
             raise InsufficientPermissions(f"This API key may not use this endpoint: it lacks the scope '{needed}'.")
+
+    def network(self, scope: Scope) -> str:
+        """What limits of client addresses go by."""
+        return network_of(self.address(scope))
 
     def address(self, scope: Scope) -> str:
         """On whose behalf a request is made, as text; empty when that is not known."""

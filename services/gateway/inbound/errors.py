@@ -21,11 +21,12 @@ def error_event(refusal: Refusal) -> bytes:
 
 
 def error_headers(refusal: Refusal, body: bytes, request_id: str) -> Headers:
-    """Headers of a refusal: length, request id, Retry-After, the challenge of a 401."""
+    """Headers of a refusal: length, request id, where limits per minute stand, Retry-After, the challenge of a 401."""
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),
         (b"x-request-id", request_id.encode()),
+        *refusal.headers,
     ]
     if refusal.retry_after is not None:
         headers.append((b"retry-after", b"%d" % refusal.retry_after))

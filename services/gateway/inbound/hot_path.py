@@ -52,7 +52,7 @@ class HotPath:
         self._identify = identify
         self._refused = refused
         self._confine = confinement.require
-        self._address = confinement.address
+        self._network = confinement.network
         self._failures = failures
         self._max_in_flight = max_in_flight
         self._by_path: dict[str, dict[str, tuple[Handler, EndpointScope]]] = {}
@@ -95,17 +95,19 @@ class HotPath:
             raise ShuttingDown("This gateway is being stopped; try again.", retry_after=1)
         if self.in_flight > self._max_in_flight:
             raise Overloaded("This gateway is answering as many requests as it can.", retry_after=1)
+        key = _bearer(scope)
         if self._failures:
-            self._refuse_guesser(scope)
+            self._refuse_guesser(scope, key)
         try:
-            return self._identify(_bearer(scope))
+            return self._identify(key)
         except InvalidKey:
-            self._failures.failed(self._address(scope), time.monotonic())
+            self._failures.failed(self._network(scope), time.monotonic())
             raise
 
-    def _refuse_guesser(self, scope: Scope) -> None:
-        wait = self._failures.wait_of(self._address(scope), time.monotonic())
-        if wait > 0:
+    def _refuse_guesser(self, scope: Scope, key: str) -> None:
+        """From an address that has sent many wrong keys only the names of real keys are looked at: who shares it with a guesser goes on."""
+        wait = self._failures.wait_of(self._network(scope), time.monotonic())
+        if wait > 0 and not self._identify.may_be(key):
             raise RateLimited(
                 "Too many requests with an incorrect API key from your network address.",
                 retry_after=max(1, round(wait)),
@@ -132,13 +134,11 @@ class HotPath:
 
 
 def _bearer(scope: Scope) -> str:
-    """The key as it was sent; raises InvalidKey without one."""
+    """The key as it was sent, "" without one."""
     for name, value in scope["headers"]:
         if name == b"authorization":
-            if value[:7].lower() == b"bearer ":
-                return str(value[7:].strip(), "latin-1")
-            break
-    raise InvalidKey("Incorrect API key provided.")
+            return str(value[7:].strip(), "latin-1") if value[:7].lower() == b"bearer " else ""
+    return ""
 
 
 def _template(path: str) -> str:

@@ -1,77 +1,79 @@
-"""Asks usage for budget by request/reply: ahead of need, for a waiting request, or to give some back. Never on a request's own path.
+"""Asks usage for budget: ahead of need, for a waiting request, or to give some back. Never on a request's own path.
 
-An account that wants more is noted; one loop gathers the notes and sends them together. A request that must wait is woken by the answer
-to an ask that was sent after it began to wait. What is asked for is decided in domain.grant_pace.
+What is asked for, and when, is decided in domain.grant_pace; how messages go out in outbound.asking.
 """
 
 import asyncio
 import contextlib
 import logging
 import time
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 import msgspec
 import nats.errors
 from nats.aio.client import Client
 
-from common.contracts.directory import Enforcement
-from common.contracts.grants import GrantAnswer, GrantAsk, Recall
+from common.contracts.grants import GrantAnswer, GrantAsk, Recall, ScopeAnswer, ScopeAsk
 from common.contracts.subjects import GRANTS_ASK
 from gateway.domain.budget import ScopeAccount
 from gateway.domain.calendar import is_long_over
 from gateway.domain.grant_pace import TICK_SECONDS, GrantPace
+from gateway.outbound.asking import ASK_TIMEOUT, UNANSWERED, Asking
 
 log = logging.getLogger(__name__)
 
-ASK_TIMEOUT = 1.0
 MOST_EXPECTED = 2000
 LARGEST_MESSAGE = 100
 DROP_AT_ONCE = 500
-RECALLING_PAUSE = 0.003
-"""Between asks while others are asked to return: they answer within about so long."""
+PAUSE = 0.003
+"""Between asks of a waiting request while others return what they hold, or while usage learns of new limits: about so long that takes."""
 
 JUST_NOW = 0.005
 SILENT_PAUSE = 0.25
 
 Name = tuple[str, str, str]
-Waiter = tuple[int, int, asyncio.Future[None]]
+Amounts = tuple[int, int]
 
 
 class Grants:
     """The accounts of this boot and their conversation with usage. `expected` is the (tokens, nano-USD) of an ordinary hold.
 
-    `skew_ms` is the authority's clock minus ours, from the last answer; `gateways` how many it says there are.
+    `gateways`: how many there are, until usage says so. `skew_ms` is the authority's clock minus ours, from the last answer. Without an
+    answer for `contact_seconds` nothing more is spent of what was granted. `closed` is called once, when usage holds this boot for dead.
     """
 
-    def __init__(self, client: Client, *, gateway: str, boot: str, expected: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        client: Client,
+        *,
+        gateway: str,
+        boot: str,
+        expected: Amounts,
+        gateways: int = 1,
+        contact_seconds: float = 900.0,
+        closed: Callable[[], None] = lambda: None,
+    ) -> None:
         self._client = client
         self._expected = expected
         self._gateway = gateway
         self._boot = boot
+        self._contact_seconds = contact_seconds
+        self._say_closed = closed
         self.accounts: dict[Name, ScopeAccount] = {}
         self._paces: dict[Name, GrantPace] = {}
-        self._waiters: dict[Name, list[Waiter]] = {}
         self._by_scope: dict[tuple[str, str], set[Name]] = {}
         self._by_period: dict[str, set[Name]] = {}
+        self.end_users: Counter[tuple[str, str]] = Counter()
         self._active: set[Name] = set()
-        self._hungry: set[Name] = set()
-        self._unanswered: set[Name] = set()
-        self._wake = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.asking: Asking[Name, Amounts] = Asking("grants", self._exchange, largest_message=LARGEST_MESSAGE)
         self.skew_ms = 0
-        self.gateways = 1
-        self.waits = self.asks = self.failures = self.recalls = 0
-        self.answered_at: float | None = None
-        self._silent_since: float | None = None
+        self.gateways = gateways
+        self.waits = self.recalls = 0
+        self.is_cut_off = self.is_closed = False
 
     def account(
-        self,
-        scope: str,
-        scope_id: str,
-        period: str,
-        tokens: int | None,
-        nanousd: int | None,
-        version: int,
-        enforcement: Enforcement = "hard",
+        self, scope: str, scope_id: str, period: str, tokens: int | None, nanousd: int | None, version: int
     ) -> ScopeAccount:
         """The account of a scope and period; limits as the directory has them now."""
         name = (scope, scope_id, period)
@@ -81,43 +83,46 @@ class Grants:
             self._paces[name] = GrantPace(account, self._expected, time.monotonic())
             self._by_scope.setdefault((scope, scope_id), set()).add(name)
             self._by_period.setdefault(period, set()).add(name)
+            self._count_end_user(name, 1)
         elif version > account.limit_version:
-            self._adopt(name, account, tokens, nanousd, version)
-        account.enforcement = enforcement
+            self.change_limits(account, tokens, nanousd, version)
         return account
+
+    def _count_end_user(self, name: Name, change: int) -> None:
+        """How many end users of a project there are in a period: whoever has a key can make up any number of them."""
+        if name[0] == "end_user":
+            counted = (name[1].partition("/")[0], name[2])
+            self.end_users[counted] += change
+            if not self.end_users[counted]:
+                del self.end_users[counted]
 
     def find(self, scope: str, scope_id: str) -> list[ScopeAccount]:
         """The accounts of a scope, of all periods."""
         return [self.accounts[name] for name in self._by_scope.get((scope, scope_id), ())]
 
     def change_limits(self, account: ScopeAccount, tokens: int | None, nanousd: int | None, version: int) -> None:
-        """The directory says so: give back what a lowered limit no longer covers."""
-        self._adopt((account.scope, account.scope_id, account.period), account, tokens, nanousd, version)
+        """The directory says so: give back what a lowered limit no longer covers; whoever knows the old limit is told."""
+        if version <= account.limit_version:
+            return
+        if account.change_limits(tokens, nanousd, version):
+            account.give_back()
+        if account.seq:
+            self._note(_name(account))
 
     @property
     def is_crowded(self) -> bool:
         """Whether there are so many accounts that first cushions are asked for only by requests."""
         return len(self.accounts) > MOST_EXPECTED
 
-    @property
-    def is_silent(self) -> bool:
-        """Whether asks have gone unanswered for a while: waiting for one more is in vain."""
-        return self._silent_since is not None and time.monotonic() - self._silent_since > ASK_TIMEOUT
-
     def expect(self, account: ScopeAccount) -> None:
         """Ask for a first cushion before any request needs it; not where that would be a good part of a small budget."""
-        name = (account.scope, account.scope_id, account.period)
+        name = _name(account)
         if self._paces[name].deserves_cushion():
-            self._note(name)
-
-    def _adopt(self, name: Name, account: ScopeAccount, tokens: int | None, nanousd: int | None, version: int) -> None:
-        if account.change_limits(tokens, nanousd, version):
-            account.give_back()
             self._note(name)
 
     def touched(self, account: ScopeAccount, tokens: int, nanousd: int) -> None:
         """A hold was taken on an account that has limits: ask ahead where that is wise."""
-        name = (account.scope, account.scope_id, account.period)
+        name = _name(account)
         pace = self._paces[name]
         if pace.activate():
             self._active.add(name)
@@ -126,35 +131,40 @@ class Grants:
 
     def is_exhausted(self, account: ScopeAccount, tokens: int, nanousd: int) -> bool:
         """Whether the authority has just said that so much is not there: asking again at once would not help."""
-        pace = self._paces[account.scope, account.scope_id, account.period]
-        return pace.is_exhausted(tokens, nanousd, time.monotonic())
+        return self._paces[_name(account)].is_exhausted(tokens, nanousd, time.monotonic())
+
+    def is_held_elsewhere(self, account: ScopeAccount, tokens: int, nanousd: int) -> bool:
+        """Whether by the last answer more is missing than nobody has been promised: others hold it, or it is spent."""
+        return self._paces[_name(account)].lacks(tokens, nanousd)
 
     def waited_in_vain(self, account: ScopeAccount, tokens: int, nanousd: int) -> None:
         """The wait for what others were to return is over: for a moment nobody need wait for as much."""
-        pace = self._paces[account.scope, account.scope_id, account.period]
-        pace.waited_in_vain(tokens, nanousd, time.monotonic())
+        self._paces[_name(account)].waited_in_vain(tokens, nanousd, time.monotonic())
 
-    def wait(self, account: ScopeAccount, tokens: int, nanousd: int, seconds: float) -> asyncio.Future[None]:
-        """A future that ends when the authority has answered for this need, or after `seconds`."""
-        name = (account.scope, account.scope_id, account.period)
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
-        timer = loop.call_later(seconds, _finish, future)
-        future.add_done_callback(lambda _: timer.cancel())
-        self._waiters.setdefault(name, []).append((tokens, nanousd, future))
-        pace = self._paces[name]
-        pace.touched_at = time.monotonic()
+    async def wait(self, accounts: Sequence[ScopeAccount], tokens: int, nanousd: int, seconds: float) -> None:
+        """Until the authority has answered for this need in all of the accounts, or for `seconds`."""
         self.waits += 1
-        answer = account.answer
-        if answer is not None and answer.status == "recalling" and not pace.in_flight:
-            loop.call_later(RECALLING_PAUSE, self._note, name)
-        else:
-            self._note(name)
-        return future
+        now = time.monotonic()
+        futures = []
+        for account in accounts:
+            name = _name(account)
+            pace = self._paces[name]
+            pace.touched_at = now
+            if pace.activate():
+                self._active.add(name)
+            pause = PAUSE if pace.status in ("recalling", "stale_limits") else 0.0
+            futures.append(self.asking.wait(name, (tokens, nanousd), seconds, pause=pause))
+        await asyncio.gather(*futures)
+
+    async def look(self, accounts: Sequence[ScopeAccount], seconds: float) -> None:
+        """Hear how accounts stand, without asking for anything; what is not answered within `seconds` is as it was."""
+        for account in accounts:
+            self._paces[_name(account)].only_looks = True
+        await asyncio.gather(*(self.asking.wait(_name(account), (0, 0), seconds) for account in accounts))
 
     def ask_again(self, account: ScopeAccount) -> None:
         """While nobody answers, nobody waits either: then this is what finds out that somebody answers again."""
-        name = (account.scope, account.scope_id, account.period)
+        name = _name(account)
         if time.monotonic() - self._paces[name].asked_at > SILENT_PAUSE:
             self._note(name)
 
@@ -171,102 +181,67 @@ class Grants:
                 self._note(name)
 
     def _note(self, name: Name) -> None:
-        pace = self._paces.get(name)
-        if pace is None:
-            return
-        if pace.activate():
+        if self._paces[name].activate():
             self._active.add(name)
-        self._hungry.add(name)
-        self._wake.set()
+        self.asking.note(name)
 
     async def run(self) -> None:
         """Ask until cancelled."""
         ticker = asyncio.create_task(self._keep_ticking())
         try:
-            while True:
-                await self._wake.wait()
-                self._wake.clear()
-                self._ask_hungry()
+            await self.asking.run()
         finally:
             ticker.cancel()
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(ticker, *self._tasks, return_exceptions=True)
+            await asyncio.gather(ticker, return_exceptions=True)
 
-    def _ask_hungry(self) -> None:
-        names = [name for name in self._hungry if not self._paces[name].in_flight][:LARGEST_MESSAGE]
-        self._hungry.difference_update(names)
-        if names:
-            for name in names:
-                self._paces[name].in_flight = True
-            task = asyncio.create_task(self._ask(names))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def _ask(self, names: list[Name]) -> None:
-        waiting = {name: list(self._waiters.get(name, ())) for name in names}
-        try:
-            answer = await self._request(names)
-        except (nats.errors.Error, TimeoutError, OSError, msgspec.MsgspecError) as problem:
-            self.failures += 1
-            self._silent_since = self._silent_since or time.monotonic()
-            self._unanswered.update(names)
-            log.debug("grants: no answer", extra={"problem": type(problem).__name__})
-        else:
-            now = time.monotonic()
-            for name, one in zip(names, answer.answers, strict=True):
-                self._paces[name].take(one, now)
-                for _, _, future in waiting[name]:
-                    _finish(future)
-        finally:
-            for name in names:
-                self._after_ask(name)
-
-    async def _request(self, names: list[Name]) -> GrantAnswer:
+    async def _exchange(self, needs: dict[Name, list[Amounts]]) -> None:
         now = time.monotonic()
-        asks = tuple(self._paces[name].shape(self._needs(name), now) for name in names)
-        ask = GrantAsk(gateway=self._gateway, boot=self._boot, asks=asks)
-        self.asks += 1
+        paces = [self._paces[name] for name in needs]
+        asks = tuple(pace.shape(waiting, now) for pace, waiting in zip(paces, needs.values(), strict=True))
+        try:
+            answer = await self._request(asks)
+        finally:
+            for pace in paces:
+                pace.in_flight = False
+        now = time.monotonic()
+        for name, pace, one in zip(needs, paces, answer.answers, strict=True):
+            pace.take(one, now)
+            self._heard(name, pace, one)
+
+    def _heard(self, name: Name, pace: GrantPace, answer: ScopeAnswer) -> None:
+        if answer.status == "closed" and not self.is_closed:
+            self.is_closed = True
+            log.critical("grants: usage holds this boot for dead: it gets nothing more")
+            self._say_closed()
+        elif answer.status == "stale_limits":
+            self.asking.note_later(name)
+        elif pace.owes_return():
+            self.asking.note(name)
+
+    async def _request(self, asks: tuple[ScopeAsk, ...]) -> GrantAnswer:
         if not self._client.is_connected:
             raise nats.errors.ConnectionReconnectingError
-        reply = await self._client.request(GRANTS_ASK, msgspec.json.encode(ask), timeout=ASK_TIMEOUT)
+        body = msgspec.json.encode(GrantAsk(gateway=self._gateway, boot=self._boot, asks=asks))
+        reply = await self._client.request(GRANTS_ASK, body, timeout=ASK_TIMEOUT)
         answer = msgspec.json.decode(reply.data, type=GrantAnswer)
-        self.answered_at, self._silent_since = time.monotonic(), None
         self.skew_ms = answer.answered_at - time.time_ns() // 1_000_000
         self.gateways = max(1, answer.gateways)
+        self.is_cut_off = False
         return answer
 
-    def _needs(self, name: Name) -> list[tuple[int, int]]:
-        return [(tokens, nanousd) for tokens, nanousd, future in self._waiters.get(name, ()) if not future.done()]
-
-    def _after_ask(self, name: Name) -> None:
-        pace = self._paces[name]
-        pace.in_flight = False
-        waiters = [waiter for waiter in self._waiters.pop(name, ()) if not waiter[2].done()]
-        if waiters:
-            self._waiters[name] = waiters
-        if waiters or pace.owes_return():
-            self._note(name)
-        if self._hungry:
-            self._wake.set()
-
     async def _keep_ticking(self) -> None:
+        began = time.monotonic()
         while True:
             await asyncio.sleep(TICK_SECONDS)
             now = time.monotonic()
+            self.is_cut_off = now - (self.asking.answered_at or began) > self._contact_seconds
             for name in list(self._active):
                 self._tick(name, now)
-            self._ask_unanswered()
+            self.asking.tick()
             self.drop_ended(time.time())
 
-    def _ask_unanswered(self) -> None:
-        """What was asked in vain is asked again, so that the end of a silence is noticed before a request is refused for it."""
-        for name in self._unanswered:
-            self._note(name)
-        self._unanswered.clear()
-
     def _tick(self, name: Name, now: float) -> None:
-        if name in self._waiters:
+        if self.asking.is_busy(name):
             return
         match self._paces[name].tick(now):
             case "return":
@@ -287,13 +262,13 @@ class Grants:
                     del self._by_period[period]
 
     def _drop_unused(self, name: Name) -> None:
-        account, pace = self.accounts[name], self._paces[name]
-        if account.reserved_tokens or account.reserved_nanousd or pace.in_flight or name in self._waiters:
+        account = self.accounts[name]
+        if account.reserved_tokens or account.reserved_nanousd or self.asking.is_busy(name):
             return
         del self.accounts[name], self._paces[name]
+        self._count_end_user(name, -1)
         self._active.discard(name)
-        self._hungry.discard(name)
-        self._unanswered.discard(name)
+        self.asking.forget(name)
         siblings = self._by_scope[name[:2]]
         siblings.discard(name)
         if not siblings:
@@ -305,10 +280,11 @@ class Grants:
         for name in names:
             self.accounts[name].give_back()
         for start in range(0, len(names), LARGEST_MESSAGE):
-            with contextlib.suppress(nats.errors.Error, TimeoutError, OSError, msgspec.MsgspecError):
-                await self._request(names[start : start + LARGEST_MESSAGE])
+            now = time.monotonic()
+            asks = tuple(self._paces[name].shape((), now) for name in names[start : start + LARGEST_MESSAGE])
+            with contextlib.suppress(*UNANSWERED):
+                await self._request(asks)
 
 
-def _finish(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
+def _name(account: ScopeAccount) -> Name:
+    return (account.scope, account.scope_id, account.period)

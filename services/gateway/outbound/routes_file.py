@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from common.contracts.prices import PriceBook
+from gateway.domain.model_families import cap_field_of, family_of
 from gateway.domain.routing import TIERS, Candidate, Route, Routes, make_route
 
 DEFAULT_DEEP_FROM = 8000
@@ -29,7 +30,7 @@ class _Choice(msgspec.Struct, forbid_unknown_fields=True):
     upstream: str
     model: str
     price: str | None = None
-    cap_field: str = "max_tokens"
+    cap_field: str | None = None
 
 
 class _Model(msgspec.Struct, forbid_unknown_fields=True):
@@ -38,7 +39,7 @@ class _Model(msgspec.Struct, forbid_unknown_fields=True):
     model: str | None = None
     price: str | None = None
     pattern: bool = False
-    cap_field: str = "max_tokens"
+    cap_field: str | None = None
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
@@ -93,7 +94,13 @@ def _candidate(path: Path, file: _File, choice: _Choice, prices: PriceBook) -> C
         raise RoutesError(f"{path}: model {choice.model} names the unknown upstream {choice.upstream}")
     price = prices.find(choice.price or choice.model)
     return Candidate(
-        choice.upstream, choice.model, msgspec.json.encode(choice.model), price, choice.cap_field, choice.price or ""
+        upstream=choice.upstream,
+        model=choice.model,
+        model_json=msgspec.json.encode(choice.model),
+        price=price,
+        cap_field=choice.cap_field or cap_field_of(choice.model),
+        price_name=choice.price or "",
+        family=family_of(choice.model) or family_of(choice.price or ""),
     )
 
 

@@ -8,12 +8,13 @@ from typing import Literal
 
 import msgspec
 
+from gateway.domain.bounded_inputs import refuse_hidden_inputs
 from gateway.domain.caller import Caller
-from gateway.domain.estimate import refuse_hidden_inputs
-from gateway.domain.refusals import BadRequest, InvalidKey, RateLimited, Refusal, SpoolFull
+from gateway.domain.refusals import BadRequest, InvalidKey, Refusal, SpoolFull
 from gateway.domain.response_cache_key import cache_key, cacheable
 from gateway.domain.run import Run
 from gateway.domain.standing import would_refuse
+from gateway.domain.token_buckets import TokenBuckets
 from gateway.outbound.event_spool import errors as spool_errors
 from gateway.outbound.event_spool.records import Start
 from gateway.outbound.event_spool.spool import EventSpool
@@ -24,11 +25,14 @@ from gateway.use_cases.plan_request import PlanRequest
 from gateway.use_cases.relay_stream import ActiveStreams, RelayedStream
 from gateway.use_cases.settle_request import SettleRequest
 from gateway.use_cases.take_hold import TakeHold
-from gateway.use_cases.take_rate import TakeRate
+from gateway.use_cases.take_rate import ONE_REQUEST, TakeRate
 
 log = logging.getLogger(__name__)
 
 Cache = Literal["hit", "miss", "bypass"]
+
+REFUSALS_PER_SECOND, REFUSALS_AT_ONCE = 5.0, 50.0
+"""Of each project that are recorded one by one: whoever asks in a loop must not fill the spool of everybody."""
 
 
 class WholeAnswer(msgspec.Struct, frozen=True):
@@ -72,6 +76,7 @@ class AnswerChat:
         self._streams = streams
         self._price_version = price_version
         self._still_valid = still_valid
+        self._recorded = TokenBuckets(per_second=REFUSALS_PER_SECOND, at_once=REFUSALS_AT_ONCE)
         self._writes: set[asyncio.Task[None]] = set()
 
     async def __call__(
@@ -81,9 +86,8 @@ class AnswerChat:
         if not self._spool.accepts_starts:  # not even a cache hit: it could not be recorded
             raise _spool_full()
         run = self._plan(caller, body, asked_tier, endpoint)
-        if rates := self._take_rate.scopes(caller, run.end_user, address):
-            run.permit = await self._take_rate.admit(rates)
         try:
+            await self._admit_rate(run, address)
             answer = await self._from_cache(run, use_cache=use_cache)
             if answer is not None:
                 return answer
@@ -94,31 +98,48 @@ class AnswerChat:
                 run.permit.settle(0)  # changes nothing where the request has been settled
             raise
 
+    async def _admit_rate(self, run: Run, address: str) -> None:
+        """Take its part of the limits per minute and on concurrency, if it has any. Raises RateLimited."""
+        rated = self._take_rate.rated(run.caller, run.end_user, address)
+        if not rated:
+            return
+        permit = run.permit = self._take_rate.permit(rated, run.patience)
+        try:
+            await permit.take(ONE_REQUEST, soon=run.estimate.tokens)
+        except Refusal as refusal:
+            self._refuse(run, refusal)
+            raise
+
     async def _admit(self, run: Run) -> None:
-        """Hold budget and write the start; what is refused is settled as refused. Raises Refusal."""
+        """Hold budget and write the start. Raises Refusal."""
         try:
             if run.permit is not None:
                 await run.permit.take_tokens(run.estimate.tokens)
             await self._hold(run)
         except Refusal as refusal:
-            refusal.request_id = run.event_id
-            if not isinstance(refusal, SpoolFull | RateLimited):  # those are counted, and too many to be recorded
-                run.limit_source = str(refusal.members.get("limit_source", ""))
-                self._settle(run, "refused", refusal.status, error_code=refusal.code)
+            self._refuse(run, refusal)
             raise
+
+    def _refuse(self, run: Run, refusal: Refusal) -> None:
+        """It counts as nothing; some of them are recorded, so that they can be explained."""
+        refusal.request_id = run.event_id
+        if run.permit is not None:
+            run.permit.withdraw()
+            refusal.headers = run.permit.headers()
+        if isinstance(refusal, SpoolFull) or not self._recorded.take(run.caller.project.project_id, time.monotonic()):
+            return
+        run.limit_source = str(refusal.members.get("limit_source", ""))
+        self._settle(run, "refused", refusal.status, error_code=refusal.code)
 
     async def _hold(self, run: Run) -> None:
         estimate, standing = run.estimate, run.standing
         if standing.limited:
             self._check_boundable(run)
             self._take_hold.prepare_next_day(standing, run.admitted_at)
-            run.would_refuse = would_refuse(standing, estimate.tokens, estimate.nanousd)
+            if standing.shadowed:
+                run.would_refuse = would_refuse(standing, estimate.tokens, estimate.nanousd)
         if not self._take_hold.take_now(run.hold, standing, estimate.tokens, estimate.nanousd):
-            began = time.perf_counter()
-            try:
-                run.no_grant = await self._take_hold.take(run.hold, standing, estimate.tokens, estimate.nanousd)
-            finally:
-                run.waited_us = int((time.perf_counter() - began) * 1e6)
+            run.no_grant = await self._take_hold.take(run.hold, standing, estimate.tokens, estimate.nanousd, run.patience)
         try:
             self._begin_on_record(run)
         except BaseException:
@@ -130,7 +151,7 @@ class AnswerChat:
         """Raises BadRequest for what no hold could cover."""
         if run.standing.binding and run.mode == "strict":
             refuse_hidden_inputs(run.request, run.fields)
-        unpriced = run.standing.costs_bind and run.route.bound_price is None
+        unpriced = run.standing.costs_bind and run.route.has_unpriced
         if unpriced and run.caller.project.on_unpriced == "deny":
             raise BadRequest(
                 f"The model '{run.request.model}' has no price, so a cost budget cannot cover it.",

@@ -1,19 +1,27 @@
 """Say beforehand what a request would be: tokens, tier, model, price, every limit it touches, and whether it would be let in."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from common.contracts.directory import Enforcement
 from common.contracts.events import Usage
 from common.contracts.periods import period_end
+from gateway.domain.bounded_inputs import hidden_inputs
 from gateway.domain.budget import ScopeAccount
 from gateway.domain.caller import Caller
-from gateway.domain.estimate import refuse_hidden_inputs
-from gateway.domain.grant_pace import unpromised
-from gateway.domain.refusals import BadRequest
+from gateway.domain.limit_views import rate_views, text_of
+from gateway.domain.refusals import RateLimited
 from gateway.domain.run import Run
+from gateway.domain.token_buckets import TokenBuckets
 from gateway.outbound.grants import Grants
 from gateway.use_cases.plan_request import PlanRequest
+from gateway.use_cases.take_rate import TakeRate
+
+Limit = dict[str, Any]
+
+PER_SECOND, AT_ONCE = 20.0, 100.0
+"""Estimates of each key, in this process: each of them is a question to the budget's authority."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,80 +29,112 @@ class EstimateRequest:
     """Holds nothing and calls nobody but the budget's authority, for at most `wait_seconds`."""
 
     plan: PlanRequest
+    take_rate: TakeRate
     grants: Grants
     wait_seconds: float
+    allowed: TokenBuckets = field(default_factory=lambda: TokenBuckets(per_second=PER_SECOND, at_once=AT_ONCE))
 
     async def __call__(self, caller: Caller, body: bytes, asked_tier: str | None) -> dict[str, Any]:
-        """JSON-ready. Raises BadRequest or ModelNotFound, as the request itself would."""
+        """JSON-ready. Raises RateLimited, and BadRequest, ModelNotFound or BudgetUnavailable as the request itself would."""
+        if not self.allowed.take(caller.key.key_id, time.monotonic()):
+            raise RateLimited("Too many estimates with this API key.", retry_after=1, limit_source="key.estimates_per_second")
         run = self.plan(caller, body, asked_tier, "/v1/estimate")
-        await self._refresh(run.standing.limited)
-        limits = [self._describe(account, run) for account in run.standing.limited]
-        blocked = [limit["limit_source"] for limit in limits if not limit["fits"] and limit["enforcement"] == "hard"]
-        unbounded = _unbounded(run)
+        began = time.monotonic()
+        if run.standing.limited and not self.grants.asking.is_silent:
+            await self.grants.look([account for account, _ in run.standing.limited], self.wait_seconds)
+        limits = [
+            *(_budget(account, enforcement, run, began) for account, enforcement in run.standing.limited),
+            *self._rates(run),
+        ]
+        verdict, refused_by = _verdict(run, limits)
+        estimate = run.estimate
         return {
             "object": "estimate",
             "tier": run.route.tier or None,
             "tier_signal": run.tier_signal,
             "models": [candidate.model for candidate in run.route.candidates],
             "budget_mode": run.mode or None,
-            "counted_by": run.estimate.how,
-            "prompt_tokens": run.estimate.prompt_tokens,
-            "output_cap": run.estimate.cap,
-            "held_tokens": run.estimate.tokens,
-            "held_nanousd": run.estimate.nanousd,
+            "counted_by": estimate.how,
+            "prompt_tokens": estimate.prompt_tokens,
+            "output_cap": estimate.cap,
+            "held_tokens": estimate.tokens,
+            "held_nanousd": estimate.nanousd,
             "price": _price_range(run),
             "limits": limits,
-            "verdict": "unbounded" if unbounded else "refused" if blocked else "admitted",
-            "refused_by": unbounded or blocked or None,
+            "verdict": verdict,
+            "refused_by": refused_by or None,
         }
 
-    async def _refresh(self, accounts: tuple[ScopeAccount, ...]) -> None:
-        """Hear from the authority how they stand; what cannot be heard in time is shown as last known."""
-        over = time.monotonic() + self.wait_seconds
-        for account in accounts:
-            left = over - time.monotonic()
-            if left > 0 and not self.grants.is_silent:
-                await self.grants.wait(account, 0, 0, left)
+    def _rates(self, run: Run) -> list[Limit]:
+        now = time.monotonic()
+        views = []
+        for scope, enforcement in self.take_rate.rated(run.caller, run.end_user, ""):
+            for view in rate_views(scope, enforcement, now):
+                by_tokens = view["limit_source"].endswith("tokens_per_minute")
+                needed = run.estimate.tokens if by_tokens else 1
+                views.append({**view, "needed": needed, "fits": "yes" if needed <= view["headroom"] else "no"})
+        return views
 
-    def _describe(self, account: ScopeAccount, run: Run) -> dict[str, Any]:
-        answer = account.answer
-        pool_tokens, pool_nanousd = unpromised(answer) if answer is not None else (0, 0)
-        own_tokens, own_nanousd = account.headroom()
-        estimate = run.estimate
-        unit, limit = ("tokens", account.limit_tokens) if account.limit_tokens is not None else ("nanousd", account.limit_nanousd)
-        left_tokens = max(0, int(own_tokens + pool_tokens)) if account.limit_tokens is not None else None
-        left_nanousd = max(0, int(own_nanousd + pool_nanousd)) if account.limit_nanousd is not None else None
-        fits = (left_tokens is None or estimate.tokens <= left_tokens) and (
-            left_nanousd is None or estimate.nanousd <= left_nanousd
-        )
-        if limit is None or (account.limit_nanousd is not None and left_nanousd is not None and estimate.nanousd > left_nanousd):
-            unit = "nanousd"
-        return {
-            "limit_source": account.limit_name(unit),
-            "scope": account.scope,
-            "scope_id": account.scope_id,
-            "period": account.period,
-            "resets_at": period_end(account.period, run.caller.organization.time_zone).isoformat().replace("+00:00", "Z"),
-            "enforcement": account.enforcement,
-            "limit_tokens": account.limit_tokens,
-            "limit_nanousd": account.limit_nanousd,
-            "used_tokens": answer.used_tokens if answer else None,
-            "used_nanousd": answer.used_nanousd if answer else None,
-            "headroom_tokens": left_tokens,
-            "headroom_nanousd": left_nanousd,
-            "fits": fits,
-        }
+
+def _budget(account: ScopeAccount, enforcement: Enforcement, run: Run, began: float) -> Limit:
+    tokens = _unit(account, "tokens", run.estimate.tokens)
+    nanousd = _unit(account, "nanousd", run.estimate.nanousd)
+    units = [unit for unit in (tokens, nanousd) if unit is not None]
+    worst = min(units, key=lambda unit: _ORDER.index(unit["fits"]))
+    heard = account.answered_at >= began
+    return {
+        "limit_source": account.limit_name(worst["unit"]),
+        "scope": account.scope,
+        "scope_id": account.scope_id,
+        "period": account.period,
+        "resets_at": text_of(period_end(account.period, run.caller.organization.time_zone)),
+        "enforcement": enforcement,
+        "limit_tokens": account.limit_tokens,
+        "limit_nanousd": account.limit_nanousd,
+        "used_tokens": tokens and tokens["used"],
+        "used_nanousd": nanousd and nanousd["used"],
+        "headroom_tokens": tokens and tokens["headroom"],
+        "headroom_nanousd": nanousd and nanousd["headroom"],
+        "fits": worst["fits"] if heard or worst["fits"] == "yes" else "unknown",
+    }
+
+
+_ORDER = ("no", "if others return", "yes")
+
+
+def _unit(account: ScopeAccount, unit: str, needed: int) -> dict[str, Any] | None:
+    """How one unit stands by the last answer. What other gateways hold and do not need comes back when a request waits for it."""
+    in_tokens = unit == "tokens"
+    limit = account.limit_tokens if in_tokens else account.limit_nanousd
+    if limit is None:
+        return None
+    own = max(0, account.headroom()[0 if in_tokens else 1])
+    answer = account.answer
+    if answer is None:
+        return {"unit": unit, "used": None, "headroom": own, "fits": "yes" if needed <= own else "no"}
+    used, held = (answer.used_tokens, answer.held_tokens) if in_tokens else (answer.used_nanousd, answer.held_nanousd)
+    headroom = own + max(0, limit - used - held)
+    fits = "yes" if needed <= headroom else "if others return" if needed <= limit - used else "no"
+    return {"unit": unit, "used": used, "headroom": headroom, "fits": fits}
+
+
+def _verdict(run: Run, limits: list[Limit]) -> tuple[str, list[str]]:
+    """unbounded | refused | contended (it fits if others return in time what they hold) | unknown (nobody could say) | admitted."""
+    unbounded = _unbounded(run)
+    if unbounded:
+        return "unbounded", unbounded
+    hard = [limit for limit in limits if limit["enforcement"] == "hard"]
+    for fits, verdict in (("no", "refused"), ("unknown", "unknown"), ("if others return", "contended")):
+        named = [limit["limit_source"] for limit in hard if limit["fits"] == fits]
+        if named:
+            return verdict, named
+    return "admitted", []
 
 
 def _unbounded(run: Run) -> list[str]:
     """Inputs that a strict budget refuses whatever is left of it, and a model without a price under a cost limit."""
-    refused = []
-    if run.standing.binding and run.mode == "strict":
-        try:
-            refuse_hidden_inputs(run.request, run.fields)
-        except BadRequest as problem:
-            refused.append(problem.param or problem.code)
-    if run.standing.costs_bind and run.route.bound_price is None and run.caller.project.on_unpriced == "deny":
+    refused = hidden_inputs(run.request, run.fields) if run.standing.binding and run.mode == "strict" else []
+    if run.standing.costs_bind and run.route.has_unpriced and run.caller.project.on_unpriced == "deny":
         refused.append("model")
     return refused
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from gateway.domain.patience import Patience
 from gateway.domain.refusals import Refusal, SpoolFull
 from gateway.domain.run import Run
 from gateway.domain.standing import Standing
@@ -16,17 +17,18 @@ AHEAD = 4
 
 @dataclass(frozen=True, slots=True)
 class ExtendHold:
-    """One per process."""
+    """One per process. `wait_seconds` bounds the wait for each slice."""
 
     take_hold: TakeHold
     spool: EventSpool
+    wait_seconds: float
 
-    async def __call__(self, run: Run, attempt: int, output: int) -> Refusal | None:
+    async def __call__(self, run: Run, attempt: int, seen_output: int) -> Refusal | None:
         """After so much output of attempt number `attempt`: None if the stream may go on, else why it must end."""
         while True:
             estimate = run.estimate
             tokens, nanousd = estimate.next_slice()
-            left = estimate.completion_tokens - output
+            left = estimate.completion_tokens - estimate.hidden_output - seen_output
             if tokens == 0 or left > tokens // AHEAD:
                 return None
             standing = run.standing
@@ -43,7 +45,8 @@ class ExtendHold:
 
     async def _wait(self, run: Run, standing: Standing, tokens: int, nanousd: int) -> Refusal | None:
         try:
-            run.no_grant = await self.take_hold.take(run.hold, standing, tokens, nanousd) or run.no_grant
+            patience = Patience(self.wait_seconds)
+            run.no_grant = await self.take_hold.take(run.hold, standing, tokens, nanousd, patience) or run.no_grant
         except Refusal as refusal:
             return refusal
         return None

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from hashlib import blake2b
 
 from common.contracts.api_keys import Peppers, lookup_of
-from common.contracts.directory import KeySecret
+from common.contracts.directory import KeySecret, key_entry
 from gateway.domain.caller import FOR_EVER, Caller
 from gateway.domain.decoy import decoy
 from gateway.domain.directory_view import DirectoryView
@@ -49,6 +49,11 @@ class IdentifyCaller:
                     return caller
             del self._proven[proof]
         return self._prove(key, proof)
+
+    def may_be(self, key: str) -> bool:
+        """Whether there is a key of that name, right or wrong in all else: a look that costs next to nothing."""
+        lookup = lookup_of(key)
+        return lookup is not None and self._view.knows(key_entry(lookup))
 
     def _prove(self, key: str, proof: bytes) -> Caller:
         """Joined anew each time, from a decoy where nothing is known, and everything asked whatever the cause: how long it takes does

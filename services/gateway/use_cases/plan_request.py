@@ -1,6 +1,7 @@
 """Read a request and work out what it would be: route, mode of the budget, estimate, whose limits it counts against."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from common.contracts.identifiers import uuid7
@@ -11,26 +12,38 @@ from gateway.domain.caller import Caller
 from gateway.domain.chat_request import ChatRequest, Fields
 from gateway.domain.estimate import Estimate, Mode, likely_estimate, strict_estimate
 from gateway.domain.learned_usage import LearnedUsage
+from gateway.domain.patience import Patience
 from gateway.domain.refusals import ModelNotFound
 from gateway.domain.routing import TIERS, Route, Routes, allowed, choose, tier_signal
 from gateway.domain.run import Run
 from gateway.domain.standing import Standing
 from gateway.use_cases.take_hold import TakeHold
 
+CountTokens = Callable[[str, ChatRequest], int | None]
+"""Tokens of a request's text by the tokenizer of a model's family; None where that is not known."""
+
+TRUSTED_SKEW_MS = 2_000
+"""A clock further off than this is not trusted to say which day it is: the authority's is."""
+
 
 @dataclass(frozen=True, slots=True)
 class PlanRequest:
-    """`dearest`: the rates that stand in for a missing price where the project says so. Nothing is held or written yet."""
+    """`dearest`: the rates that stand in for a missing price where the project says so; `wait_seconds`: how long a request may wait for its
+    limits; `skew_ms`: the authority's clock minus ours. Nothing is held or written yet.
+    """
 
     routes: Routes
     calendar: Calendar
     take_hold: TakeHold
     learned: LearnedUsage
+    count_tokens: CountTokens
     dearest: ModelPrice
+    wait_seconds: float
+    skew_ms: Callable[[], int]
 
     def __call__(self, caller: Caller, body: bytes, asked_tier: str | None, endpoint: str) -> Run:
-        """Raises BadRequest or ModelNotFound."""
-        now = time.time_ns() // 1_000_000
+        """Raises BadRequest, ModelNotFound or BudgetUnavailable."""
+        now = self._now()
         began = time.perf_counter()
         request, fields = chat_request.read(body)
         characters = request.characters()
@@ -54,12 +67,17 @@ class PlanRequest:
             estimate=self._estimate(mode, caller, request, fields, len(body), route, price),
             end_user=end_user,
             standing=standing,
+            patience=Patience(self.wait_seconds),
             admitted_at=now,
             began=began,
         )
         run.mode = mode if standing.limited else ""
-        run.price = price if route.bound_price is None else None
+        run.price = price if price is self.dearest else None
         return run
+
+    def _now(self) -> int:
+        now, skew = time.time_ns() // 1_000_000, self.skew_ms()
+        return now if -TRUSTED_SKEW_MS <= skew <= TRUSTED_SKEW_MS else now + skew
 
     def _route(self, caller: Caller, request: ChatRequest, asked_tier: str | None, characters: int) -> Route:
         named = asked_tier if asked_tier is not None and request.model in TIERS else request.model
@@ -68,7 +86,7 @@ class PlanRequest:
         return choose(self.routes, caller.project.tier, request.model, asked_tier=asked_tier, characters=characters)
 
     def _price(self, caller: Caller, route: Route, standing: Standing) -> ModelPrice | None:
-        if route.bound_price is None and standing.costs_bind and caller.project.on_unpriced == "estimate":
+        if route.has_unpriced and standing.costs_bind and caller.project.on_unpriced == "estimate":
             return self.dearest
         return route.bound_price
 
@@ -84,7 +102,7 @@ class PlanRequest:
     ) -> Estimate:
         default_cap = self.routes.default_output_cap
         if mode == "strict":
-            return strict_estimate(request, body_length, price, default_cap)
+            return strict_estimate(request, fields, body_length, price, default_cap)
         shape = self.learned.shape(caller.key.key_id, route.name)
         return likely_estimate(
             mode,
@@ -94,5 +112,6 @@ class PlanRequest:
             price,
             default_cap,
             shape=shape,
+            counted=None if shape is not None else self.count_tokens(route.candidates[0].family, request),
             likely_output=self.learned.likely_output(route.name),
         )

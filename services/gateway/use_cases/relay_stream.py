@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Literal
 
 from gateway.domain.attempts import Fate, charge
 from gateway.domain.caller import Record
@@ -14,7 +15,7 @@ from gateway.outbound.upstream.errors import FailureKind, UpstreamError
 from gateway.use_cases.call_upstream import Opened
 from gateway.use_cases.extend_hold import ExtendHold
 from gateway.use_cases.provider_numbers import believable, nanousd_of
-from gateway.use_cases.settle_request import SettleRequest, Status
+from gateway.use_cases.settle_request import LEARNING, SettleRequest, Status
 
 DRAIN_SECONDS = 2.0
 """How long a stream whose client has gone is read on, for its usage, before it is cancelled."""
@@ -88,7 +89,7 @@ class RelayedStream:
         self._kept_bytes = 0
         self._relay = Relay(hide_usage=not (options is not None and options.include_usage))
         self._extend = extend
-        self._meter = OutputMeter()
+        self._meter = OutputMeter() if run.mode in LEARNING else None
         self._pending = opened.first
         self._client_gone = False
         self._timer: asyncio.TimerHandle | None = None
@@ -114,10 +115,12 @@ class RelayedStream:
                 chunk = self._relay.feed(data) if data else self._relay.finish()
                 if chunk and self._kept is not None:
                     self._keep(chunk)
-                if chunk and self._extend is not None:
-                    refusal = await self._grow(self._extend, chunk)
-                    if refusal is not None:
-                        return chunk + self._end_early(refusal)
+                if chunk and self._meter is not None:
+                    self._meter.feed(chunk)
+                    if self._extend is not None:
+                        refusal = await self._extend(self.run, self._opened.number, self._seen_output)
+                        if refusal is not None:
+                            return chunk + self._end_early(refusal)
                 if not data:
                     self._end("ok")
                 if chunk or not data:
@@ -134,9 +137,9 @@ class RelayedStream:
             self._end("client_closed" if self._client_gone else "upstream_cut")
             raise
 
-    async def _grow(self, extend: ExtendHold, chunk: bytes) -> Refusal | None:
-        self._meter.feed(chunk)
-        return await extend(self.run, self._opened.number, self._meter.tokens)
+    @property
+    def _seen_output(self) -> int:
+        return 0 if self._meter is None else self._meter.seen
 
     def _end_early(self, refusal: Refusal) -> bytes:
         """No further slice is to be had: the choices end properly, and an error event says why."""
@@ -206,11 +209,14 @@ class RelayedStream:
                 ttft_us=run.ttft_us,
                 upstream_cost_nanousd=None if relay.reported_cost is None else nanousd_of(relay.reported_cost),
                 stand_in=run.price,
+                seen_output=self._seen_output + run.estimate.hidden_output,
             )
         )
         http_status = 499 if status == "client_closed" else 200 if self.failure is None else self.failure.status
         code = self.failure.code if self.failure else ("client_closed" if status == "client_closed" else None)
-        self._settle(run, status, http_status, error_code=code, cache="miss" if run.cache_key else "bypass")
+        cache: Literal["miss", "bypass"] = "miss" if run.cache_key else "bypass"
+        seen = self._seen_output if self._meter is not None and finished else None
+        self._settle(run, status, http_status, error_code=code, cache=cache, seen_output=seen)
         if finished and relay.done and usage is not None and self._remember and self._kept:
             self._remember(run, b"".join(self._kept), self.content_type, self.model)
 

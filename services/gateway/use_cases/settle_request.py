@@ -4,8 +4,9 @@ import logging
 import time
 from typing import Literal
 
-from common.contracts.events import Decision, RequestSettled
+from common.contracts.events import Decision, RequestSettled, Usage
 from gateway.domain.attempts import weakest_cost, weakest_source
+from gateway.domain.estimate import attachments, text_length
 from gateway.domain.learned_usage import LearnedUsage
 from gateway.domain.run import Run
 from gateway.outbound.event_spool.errors import SpoolFull
@@ -13,6 +14,9 @@ from gateway.outbound.event_spool.spool import EventSpool
 from gateway.outbound.meters import Meters
 
 log = logging.getLogger(__name__)
+
+LEARNING = frozenset(("sliced", "expected"))
+"""Modes whose estimates go by what was seen before."""
 
 Status = Literal["ok", "error", "refused", "client_closed", "upstream_cut", "aborted"]
 
@@ -37,8 +41,9 @@ class SettleRequest:
         model: str = "",
         saved_tokens: int = 0,
         saved_nanousd: int = 0,
+        seen_output: int | None = None,
     ) -> RequestSettled | None:
-        """The event as written; None if the request was settled before."""
+        """The event as written; None if the request was settled before. `seen_output`: tokens that a metered stream has shown."""
         if run.settled:
             return None
         run.settled = True
@@ -103,16 +108,24 @@ class SettleRequest:
             run.permit.settle(prompt + completion)
         try:
             self._spool.end(event)
-        except SpoolFull:
+        except (SpoolFull, OSError):
             # The start stays open and its hold reserved: the next boot books it at the hold, so nothing is lost.
             log.critical("spool: an end could not be written", extra={"request_id": run.event_id})
             return event
         run.hold.settle(prompt + completion, cost)
         self._meters.settled(event)
-        if attempts and attempts[-1].usage_source == "provider":
-            name, choices = run.route.name, run.request.n or 1
-            self._learned.saw(caller.key.key_id, name, run.body_length, attempts[-1].usage, choices)
+        if run.mode in LEARNING and attempts and attempts[-1].usage_source == "provider":
+            self._learn(run, attempts[-1].usage, seen_output)
         return event
+
+    def _learn(self, run: Run, usage: Usage, seen_output: int | None) -> None:
+        """For the estimates of the next requests like it."""
+        choices = run.request.n or 1
+        self._learned.saw_output(run.route.name, usage.completion_tokens // choices)
+        if attachments(run.request, run.fields, None) == 0:  # what they cost says nothing about text
+            hidden = 0 if seen_output is None else max(0, usage.completion_tokens - seen_output) // choices
+            length = text_length(run.request, run.body_length)
+            self._learned.saw_prompt(run.caller.key.key_id, run.route.name, length, usage, hidden)
 
 
 def _decision(run: Run) -> Decision:
@@ -129,7 +142,8 @@ def _decision(run: Run) -> Decision:
         estimate=estimate.how,
         prompt_estimate=estimate.prompt_tokens,
         output_estimate=estimate.completion_tokens,
-        waited_us=run.waited_us,
+        waited_us=int(run.patience.waited * 1e6),
+        limits=run.standing.limit_names,
         slices=run.slices,
         no_grant=run.no_grant,
     )

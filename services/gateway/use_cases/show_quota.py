@@ -4,12 +4,17 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from common.contracts.directory import Enforcement
 from common.contracts.events import QuotaState
 from common.contracts.periods import period_end
+from common.contracts.prices import ModelPrice
 from gateway.domain.budget import ScopeAccount
 from gateway.domain.calendar import Calendar, is_long_over
 from gateway.domain.caller import Caller
+from gateway.domain.limit_views import held_here, rate_views, text_of
+from gateway.domain.overspend import overspend_bound
 from gateway.use_cases.take_hold import TakeHold
+from gateway.use_cases.take_rate import TakeRate
 
 SWEEP_SECONDS = 3600.0
 
@@ -45,41 +50,45 @@ class QuotaStates:
 
 @dataclass(frozen=True, slots=True)
 class ShowQuota:
-    """One per process."""
+    """One per process. `dearest`: no model that this gateway reaches costs more; `most_in_flight`: requests that it answers at once."""
 
     take_hold: TakeHold
+    take_rate: TakeRate
     states: QuotaStates
     calendar: Calendar
+    dearest: ModelPrice
+    most_in_flight: int
 
     def __call__(self, caller: Caller) -> dict[str, Any]:
-        """JSON-ready: one object per scope that counts."""
+        """JSON-ready: budgets of everything that counts and limits per minute, with the bound on overspending."""
         day = self.calendar.day(caller.organization.time_zone, time.time_ns() // 1_000_000)
         standing = self.take_hold.standing(caller, day, None)
         # The project's month first, whether it has a limit or not; of the others those that have one.
-        shown = [account for account in standing.accounts[1:] if account.limited]
-        return {"object": "list", "data": [self._describe(account, caller) for account in (standing.accounts[0], *shown)]}
+        first = standing.accounts[0]
+        shown = [(first, caller.project.enforcement), *(pair for pair in standing.limited if pair[0] is not first)]
+        now = time.monotonic()
+        rated = self.take_rate.rated(caller, None, "")
+        gateways = self.take_hold.grants.gateways
+        return {
+            "object": "list",
+            "data": [self._describe(account, enforcement, caller) for account, enforcement in shown],
+            "rate_limits": [view for scope, enforcement in rated for view in rate_views(scope, enforcement, now)],
+            "overspend_bound": overspend_bound(caller, self.dearest, most_in_flight=self.most_in_flight * gateways),
+        }
 
-    def _describe(self, account: ScopeAccount, caller: Caller) -> dict[str, Any]:
+    def _describe(self, account: ScopeAccount, enforcement: Enforcement, caller: Caller) -> dict[str, Any]:
         state = self.states.find(account.scope, account.scope_id, account.period)
-        resets_at = period_end(account.period, caller.organization.time_zone)
         return {
             "object": "quota",
             "scope": account.scope,
             "scope_id": account.scope_id,
             "period": account.period,
-            "enforcement": account.enforcement,
-            "resets_at": resets_at.isoformat().replace("+00:00", "Z"),
+            "enforcement": enforcement,
+            "resets_at": text_of(period_end(account.period, caller.organization.time_zone)),
             "limit_tokens": account.limit_tokens,
             "limit_nanousd": account.limit_nanousd,
             "used_tokens": state.used_tokens if state else None,
             "used_nanousd": state.used_nanousd if state else None,
             "as_of": state.as_of if state else None,
-            "this_gateway": {
-                "settled_tokens": account.settled_tokens,
-                "settled_nanousd": account.settled_nanousd,
-                "held_tokens": account.reserved_tokens,
-                "held_nanousd": account.reserved_nanousd,
-                "granted_tokens": account.granted_tokens if account.limit_tokens is not None else None,
-                "granted_nanousd": account.granted_nanousd if account.limit_nanousd is not None else None,
-            },
+            "this_gateway": held_here(account),
         }

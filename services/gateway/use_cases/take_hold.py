@@ -1,19 +1,25 @@
 """Reserve budget for a request before the upstream is called; near a limit this may wait for a grant, never for longer than stated."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from common.contracts.directory import Limits, OrganizationRecord, ProjectRecord
+from common.contracts.directory import Enforcement, Limits, OrganizationRecord, ProjectRecord
 from gateway.domain.budget import Hold, ScopeAccount
 from gateway.domain.calendar import Calendar, LocalDay
 from gateway.domain.caller import Caller, Record
+from gateway.domain.patience import Patience
 from gateway.domain.refusals import BudgetUnavailable, Refusal
 from gateway.domain.refused_budget import exceeded
 from gateway.domain.scopes import budget_scopes, limits_of_period, scope_of_record
 from gateway.domain.standing import Standing, stand
+from gateway.outbound.asking import lend
 from gateway.outbound.grants import Grants
 
 MOST_KEPT = 50_000
+MOST_END_USERS = 100_000
+"""Of a project in a period, each with an account of its own in this process: about 200 MB."""
+
 EARLY_MS = 300_000
 """So long before a period ends the first grants of the next one are asked for."""
 
@@ -23,16 +29,18 @@ GRACE_PERCENT = 1
 
 @dataclass(slots=True)
 class TakeHold:
-    """`wait_seconds` bounds the wait for a grant."""
+    """One per process."""
 
     grants: Grants
     calendar: Calendar
-    wait_seconds: float
     _kept: dict[tuple[str, str | None], Standing] = field(default_factory=dict)
     _next_day: dict[str, str] = field(default_factory=dict)
 
     def standing(self, caller: Caller, day: LocalDay, end_user: str | None) -> Standing:
-        """The accounts of a request. Callers are made anew whenever a record of theirs changes: the same one has the same accounts."""
+        """The accounts of a request. Callers are made anew whenever a record of theirs changes: the same one has the same accounts.
+
+        Raises BudgetUnavailable for one end user more than can be kept apart.
+        """
         name = (caller.key.key_id, end_user if caller.counts_end_users else None)
         found = self._kept.get(name)
         if found is None or found.caller is not caller or found.day is not day:
@@ -43,16 +51,28 @@ class TakeHold:
         return found
 
     def _stand(self, caller: Caller, day: LocalDay, end_user: str | None) -> Standing:
-        accounts = tuple(
-            self._account(scope.name, scope.scope_id, period, scope.limits, scope.enforcement)
-            for scope in budget_scopes(caller, end_user)
-            for period in (day.month, day.day)
-        )
-        return stand(caller, day, accounts)
+        if end_user is not None:
+            self._check_room(caller, day, end_user)
+        return stand(caller, day, tuple(self._counted(caller, day, end_user)))
 
-    def _account(self, scope: str, scope_id: str, period: str, limits: Limits, enforcement: str) -> ScopeAccount:
+    def _counted(self, caller: Caller, day: LocalDay, end_user: str | None) -> Iterator[tuple[ScopeAccount, Enforcement]]:
+        for scope in budget_scopes(caller, end_user):
+            for period in (day.month, day.day):
+                yield self._account(scope.name, scope.scope_id, period, scope.limits), scope.enforcement
+
+    def _account(self, scope: str, scope_id: str, period: str, limits: Limits) -> ScopeAccount:
         tokens, nanousd = limits_of_period(limits, period)
-        return self.grants.account(scope, scope_id, period, tokens, nanousd, limits.version, enforcement)  # type: ignore[arg-type] # as in the record
+        return self.grants.account(scope, scope_id, period, tokens, nanousd, limits.version)
+
+    def _check_room(self, caller: Caller, day: LocalDay, end_user: str) -> None:
+        project_id = caller.project.project_id
+        known = bool(self.grants.find("end_user", f"{project_id}/{end_user}"))
+        if not known and self.grants.end_users[project_id, day.month] >= MOST_END_USERS:
+            raise BudgetUnavailable(
+                f"More than {MOST_END_USERS:,} end users of this project have been seen in this month: their limits cannot be kept apart.",
+                retry_after=3600,
+                limit_source="end_user",
+            )
 
     def prepare_next_day(self, standing: Standing, now_ms: int) -> None:
         """Minutes before a period ends, ask for the first cushions of the next one; once per key and day."""
@@ -66,7 +86,7 @@ class TakeHold:
             self._next_day.clear()
         self._next_day[caller.key.key_id] = standing.day.day
         following = Calendar().day(caller.organization.time_zone, ends_at)
-        for account in self._stand(caller, following, None).limited:
+        for account, _ in self._stand(caller, following, None).limited:
             self.grants.expect(account)
 
     def prepare(self, record: Record, organization: OrganizationRecord | None) -> None:
@@ -81,10 +101,12 @@ class TakeHold:
             day = self.calendar.day(organization.time_zone, time.time_ns() // 1_000_000)
             for period in (day.month, day.day):
                 if limits_of_period(scope.limits, period) != (None, None):
-                    self.grants.expect(self._account(scope.name, scope.scope_id, period, scope.limits, scope.enforcement))
+                    self.grants.expect(self._account(scope.name, scope.scope_id, period, scope.limits))
 
     def take_now(self, hold: Hold, standing: Standing, tokens: int, nanousd: int) -> bool:
         """Take it if the grants at hand cover it; one synchronous step."""
+        if self.grants.is_cut_off and standing.binding:
+            return False
         if not hold.try_take(tokens, nanousd):
             return False
         self._look(standing, tokens, nanousd)
@@ -96,7 +118,7 @@ class TakeHold:
         if larger:
             standing.largest_tokens = max(tokens, standing.largest_tokens)
             standing.largest_nanousd = max(nanousd, standing.largest_nanousd)
-        for account in standing.limited:
+        for account, _ in standing.limited:
             if (
                 larger
                 or account.settled_tokens + account.reserved_tokens > account.look_at_tokens
@@ -104,43 +126,47 @@ class TakeHold:
             ):
                 self.grants.touched(account, tokens, nanousd)
 
-    async def take(self, hold: Hold, standing: Standing, tokens: int, nanousd: int) -> str:
-        """Take it, waiting for a grant where needed; the name of the policy that let it pass without one, or "".
+    async def take(self, hold: Hold, standing: Standing, tokens: int, nanousd: int, patience: Patience) -> str:
+        """Take it, waiting for grants where needed; the name of the policy that let it pass without one, or "".
 
         Raises QuotaExceeded or BudgetUnavailable.
         """
-        if self.take_now(hold, standing, tokens, nanousd):
-            return ""
-        deadline = time.monotonic() + self.wait_seconds
-        while (blocking := hold.blocking(tokens, nanousd)) is not None:
-            if self.grants.is_exhausted(blocking, tokens, nanousd):
-                raise exceeded(blocking, tokens, nanousd, standing.caller.organization.time_zone, time.time())
-            left = deadline - time.monotonic()
-            if left <= 0 or self.grants.is_silent:
-                return self._undecided(hold, blocking, standing, tokens, nanousd)
-            await self.grants.wait(blocking, tokens, nanousd, left)
-        self.take_now(hold, standing, tokens, nanousd)
+        began = time.monotonic()
+        while not self.take_now(hold, standing, tokens, nanousd):
+            blocking = hold.all_blocking(tokens, nanousd)
+            for account in blocking:
+                if self.grants.is_exhausted(account, tokens, nanousd):
+                    raise exceeded(account, tokens, nanousd, standing.caller.organization.time_zone, time.time())
+            if patience.left <= 0 or not blocking or self.grants.asking.is_silent:
+                return self._undecided(hold, standing, blocking, tokens, nanousd, began)
+            await lend(patience, self.grants.wait(blocking, tokens, nanousd, patience.left))
         return ""
 
-    def _undecided(self, hold: Hold, account: ScopeAccount, standing: Standing, tokens: int, nanousd: int) -> str:
-        """No answer in time: the last one counts if it says that nothing is left, otherwise the project's policy."""
-        if self.grants.is_silent:
-            self.grants.ask_again(account)
-        answer = account.answer
-        if answer is not None and answer.status in ("exhausted", "recalling") and not self.grants.is_silent:
-            self.grants.waited_in_vain(account, tokens, nanousd)
-            raise exceeded(account, tokens, nanousd, standing.caller.organization.time_zone, time.time())
+    def _undecided(
+        self, hold: Hold, standing: Standing, blocking: list[ScopeAccount], tokens: int, nanousd: int, began: float
+    ) -> str:
+        """It is not granted in time. Where the authority said meanwhile that others hold it, or that it is not there, the budget is
+        the reason; where nobody said anything, the project's policy decides.
+        """
+        if self.grants.asking.is_silent or not blocking:
+            for account in blocking:
+                self.grants.ask_again(account)
+        else:
+            for account in blocking:
+                if account.answered_at >= began and self.grants.is_held_elsewhere(account, tokens, nanousd):
+                    self.grants.waited_in_vain(account, tokens, nanousd)
+                    raise exceeded(account, tokens, nanousd, standing.caller.organization.time_zone, time.time())
         policy = standing.caller.project.on_no_grant
         if policy == "open" or (policy == "grace" and self._within_grace(standing, tokens, nanousd)):
             hold.force(tokens, nanousd)
             self._look(standing, tokens, nanousd)
             return policy
-        raise _unavailable(account)
+        raise _unavailable(blocking[0] if blocking else standing.binding[0])
 
     def _within_grace(self, standing: Standing, tokens: int, nanousd: int) -> bool:
-        """Whether every account stays within its grant and this gateway's share of one percent of its limit."""
+        """Whether every account that refuses stays within its grant and this gateway's share of one percent of its limit."""
         share = 100 * max(1, self.grants.gateways)
-        for account in standing.limited:
+        for account in standing.binding:
             short_tokens, short_nanousd = account.shortfall(tokens, nanousd)
             if short_tokens * share > GRACE_PERCENT * (account.limit_tokens or 0) or short_nanousd * share > GRACE_PERCENT * (
                 account.limit_nanousd or 0

@@ -1,145 +1,172 @@
 """Take a request's part of limits per minute and of concurrency, of everything it counts against; give back what it did not need."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from common.contracts.directory import NO_LIMITS, Limits
+from common.contracts.directory import NO_LIMITS, Enforcement, Limits
 from gateway.domain.caller import Caller
+from gateway.domain.patience import Patience
 from gateway.domain.rate_headers import rate_headers
 from gateway.domain.rate_limit import Amount, RateScope
 from gateway.domain.refusals import RateLimited
 from gateway.domain.scopes import budget_scopes
+from gateway.outbound.asking import lend
 from gateway.outbound.rates import Rates
 
 MOST_KEPT = 50_000
+PAUSE = 0.005
+"""Before a request that has been answered and still does not fit is asked for again."""
+
 ONE_REQUEST = Amount(requests=1, slots=1)
+
+Rated = tuple[RateScope, Enforcement]
 
 
 class RatePermit:
     """What one request has taken. Settled exactly once; `would_refuse` names limits in shadow mode that it passed."""
 
-    __slots__ = ("_at", "_rates", "_scopes", "_seconds", "_settled", "_tokens", "would_refuse")
+    __slots__ = ("_at", "_patience", "_rated", "_rates", "_settled", "_tokens", "_tokens_at", "would_refuse")
 
-    def __init__(self, scopes: tuple[RateScope, ...], rates: Rates, seconds: float) -> None:
-        self._scopes, self._rates, self._seconds = scopes, rates, seconds
+    def __init__(self, rated: tuple[Rated, ...], rates: Rates, patience: Patience) -> None:
+        self._rated, self._rates, self._patience = rated, rates, patience
         self._tokens = 0
-        self._at = 0.0
+        self._at: float | None = None
+        self._tokens_at: float | None = None
         self._settled = False
         self.would_refuse: tuple[str, ...] = ()
 
-    async def take(self, amount: Amount) -> None:
-        """All or nothing, waiting for a lease where one may help. Raises RateLimited."""
-        deadline = time.monotonic() + self._seconds
-        while True:
-            now = time.monotonic()
-            blocking, limit = self._blocking(amount, now)
-            if blocking is None:
-                break
-            left = deadline - now
-            if left <= 0 or blocking.is_degraded(now) or not _may_help(blocking, amount, limit):
-                raise _limited(blocking, limit, amount, now)
-            await self._rates.wait(blocking, amount, left)
-        for scope in self._scopes:
+    async def take(self, amount: Amount, *, soon: int = 0) -> None:
+        """All or nothing, waiting for leases where that may help. `soon`: tokens that will be taken next, if it is let in.
+
+        Raises RateLimited. Where nobody answers in time, the even share of each gateway counts.
+        """
+        began, pause = time.monotonic(), 0.0
+        while (lacking := self._lacking(amount)) is not None:
+            scope, limit = lacking
+            if scope.spent_by(amount, time.monotonic()):
+                raise self._limited(scope, limit, amount)
+            if self._patience.left <= 0 or self._rates.asking.is_silent:
+                self._take_of_shares(amount, began)
+                return
+            need = Amount(amount.requests, amount.tokens + soon, amount.slots)
+            await lend(self._patience, self._rates.wait(scope, need, self._patience.left, pause=pause))
+            pause = PAUSE
+        self._count(amount)
+
+    def _lacking(self, amount: Amount) -> tuple[RateScope, str] | None:
+        """The first scope whose lease does not cover it, and would refuse."""
+        now = time.monotonic()
+        for scope, enforcement in self._rated:
+            if enforcement == "hard":
+                if limit := scope.lacking(amount, now):
+                    return scope, limit
+            elif enforcement == "shadow" and (limit := scope.spent_by(amount, now)):
+                name = f"{scope.scope}.{limit}"
+                if name not in self.would_refuse:
+                    self.would_refuse = (*self.would_refuse, name)
+        return None
+
+    def _take_of_shares(self, amount: Amount, began: float) -> None:
+        """Nobody has said in time how much is ours: what was heard while it waited counts, for the rest the even share."""
+        now = time.monotonic()
+        for scope, enforcement in self._rated:
+            if enforcement != "hard" or not scope.lacking(amount, now):
+                continue
+            limit = "" if scope.answered_at >= began else scope.lacking_of_share(amount, now, self._rates.gateways)
+            if limit or scope.answered_at >= began:
+                raise self._limited(scope, limit or scope.lacking(amount, now), amount)
+        self._rates.degraded += 1
+        self._count(amount)
+
+    def _count(self, amount: Amount) -> None:
+        now = time.monotonic()
+        for scope, _ in self._rated:
             scope.use(amount, now)
             self._rates.used(scope, now)
-            if scope.is_degraded(now):
-                self._rates.degraded += 1
-
-    def _blocking(self, amount: Amount, now: float) -> tuple[RateScope | None, str]:
-        for scope in self._scopes:
-            limit = scope.lacking(amount, now, self._rates.gateways)
-            if not limit or scope.enforcement == "soft":
-                continue
-            if scope.enforcement == "hard":
-                return scope, limit
-            name = f"{scope.scope}.{limit}"
-            if name not in self.would_refuse:
-                self.would_refuse = (*self.would_refuse, name)
-        return None, ""
+        if amount.requests:
+            self._at = now
 
     async def take_tokens(self, tokens: int) -> None:
         """Count so many tokens. Raises RateLimited."""
         await self.take(Amount(tokens=tokens))
-        self._tokens, self._at = tokens, time.monotonic()
+        self._tokens, self._tokens_at = tokens, time.monotonic()
+
+    def withdraw(self) -> None:
+        """The request was refused by something else before anybody was called: it has used nothing."""
+        if self._at is not None and not self._settled:
+            for scope, _ in self._rated:
+                scope.take_back_request(self._at)
+        self.settle(0)
 
     def settle(self, tokens: int) -> None:
         """Free the slots, correct the tokens to what they were; a second call changes nothing."""
-        if self._settled:
+        if self._settled or self._at is None:
             return
         self._settled = True
-        for scope in self._scopes:
+        for scope, _ in self._rated:
             scope.free_slot()
             if tokens != self._tokens:
-                scope.correct_tokens(tokens - self._tokens, self._at or time.monotonic())
+                scope.correct_tokens(tokens - self._tokens, self._tokens_at or time.monotonic())
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Where the tightest limits stand, in OpenAI's names."""
-        return rate_headers(self._scopes, time.monotonic())
+        return rate_headers((scope for scope, _ in self._rated), time.monotonic())
+
+    def _limited(self, scope: RateScope, limit: str, amount: Amount) -> RateLimited:
+        refusal = limited(scope, limit, amount, time.monotonic())
+        refusal.headers = self.headers()
+        return refusal
 
 
 @dataclass(slots=True)
 class TakeRate:
-    """`wait_seconds` bounds the wait for a lease; `by_address` are the limits of every client address."""
+    """`by_address` are the limits of every client address."""
 
     rates: Rates
-    wait_seconds: float
     by_address: Limits
-    _kept: dict[tuple[str, str | None], tuple[Caller, int, tuple[RateScope, ...]]] = field(default_factory=dict)
+    _kept: dict[tuple[str, str | None], tuple[Caller, int, tuple[Rated, ...]]] = field(default_factory=dict)
 
-    def scopes(self, caller: Caller, end_user: str | None, address: str) -> tuple[RateScope, ...]:
+    def rated(self, caller: Caller, end_user: str | None, address: str) -> tuple[Rated, ...]:
         """What has such limits of all that a request counts against; () for most."""
         name = (caller.key.key_id, end_user if caller.counts_end_users else None)
         found = self._kept.get(name)
         if found is None or found[0] is not caller or found[1] != self.rates.generation:
-            found = (caller, self.rates.generation, self._scopes(caller, name[1]))
+            found = (caller, self.rates.generation, tuple(self._rated(caller, name[1])))
             if len(self._kept) >= MOST_KEPT:
                 self._kept.clear()
             self._kept[name] = found
         if self.by_address is NO_LIMITS or not address:
             return found[2]
-        return (*found[2], self.rates.scope("ip", address, self.by_address, "hard"))
+        return (*found[2], (self.rates.scope("ip", address, self.by_address), "hard"))
 
-    def _scopes(self, caller: Caller, end_user: str | None) -> tuple[RateScope, ...]:
-        return tuple(
-            self.rates.scope(scope.name, scope.scope_id, scope.limits, scope.enforcement)
-            for scope in budget_scopes(caller, end_user)
-            if _has_rates(scope.limits)
-        )
+    def _rated(self, caller: Caller, end_user: str | None) -> Iterator[Rated]:
+        for scope in budget_scopes(caller, end_user):
+            if _has_rates(scope.limits):
+                yield self.rates.scope(scope.name, scope.scope_id, scope.limits), scope.enforcement
 
-    async def admit(self, scopes: tuple[RateScope, ...]) -> RatePermit:
-        """One request and one slot in all of them. Raises RateLimited."""
-        permit = RatePermit(scopes, self.rates, self.wait_seconds)
-        await permit.take(ONE_REQUEST)
-        return permit
+    def permit(self, rated: tuple[Rated, ...], patience: Patience) -> RatePermit:
+        """Nothing is taken yet."""
+        return RatePermit(rated, self.rates, patience)
 
 
 def _has_rates(limits: Limits) -> bool:
     return limits.requests_per_minute is not None or limits.tokens_per_minute is not None or limits.concurrency is not None
 
 
-def _may_help(scope: RateScope, amount: Amount, limit: str) -> bool:
-    """Whether the limit as such leaves room for it: otherwise no lease will."""
-    others = scope.others
-    used, others_used, wanted = {
-        "requests_per_minute": (scope.window.requests, others.requests, amount.requests),
-        "tokens_per_minute": (scope.window.tokens, others.tokens, amount.tokens),
-        "concurrency": (scope.slots, others.slots, amount.slots),
-    }[limit]
-    return used + others_used + wanted <= scope.limit_of(limit)
-
-
-def _limited(scope: RateScope, limit: str, amount: Amount, now: float) -> RateLimited:
+def limited(scope: RateScope, limit: str, amount: Amount, now: float) -> RateLimited:
     """The refusal, with what a client can act on."""
-    window = scope.window
+    window, others = scope.window, scope.others_now(now)
     window.slide(now)
     by_tokens = limit == "tokens_per_minute"
     used, held = {
-        "requests_per_minute": (window.requests, scope.others.requests),
-        "tokens_per_minute": (window.tokens, scope.others.tokens),
-        "concurrency": (scope.slots, scope.others.slots),
+        "requests_per_minute": (window.requests, others.requests),
+        "tokens_per_minute": (window.tokens, others.tokens),
+        "concurrency": (scope.slots, others.slots),
     }[limit]
-    seconds = 1.0 if limit == "concurrency" else window.seconds_until(amount.requests, amount.tokens, now)
+    is_ours = limit != "concurrency" and used > 0 and bool(scope.spent_by(amount, now))
+    seconds = window.seconds_until(amount.requests, amount.tokens, now) if is_ours else 1.0
     refusal = RateLimited(
         f"Limit reached: {scope.limit_of(limit)} {limit.replace('_', ' ')} of the {scope.scope.replace('_', ' ')}.",
         retry_after=max(1, -int(-seconds // 1)),

@@ -81,7 +81,7 @@ def test_what_is_not_json_is_refused(body: bytes) -> None:
 def test_of_duplicate_keys_the_last_one_counts_for_both() -> None:
     """What we price is what the upstream gets."""
     request, fields = chat_request.read(b'{"model":"deep","max_tokens":1,"max_tokens":9,' + json.dumps(GOOD).encode()[1:])
-    body = json.loads(chat_request.body_for(fields, request, model=b'"m"', cap_field="max_tokens", cap=50))
+    body = json.loads(chat_request.body_for(fields, request, model=b'"m"', cap_field="max_tokens", cap=None))
     assert (request.max_tokens, body["max_tokens"], body["model"]) == (9, 9, "m")
 
 
@@ -94,6 +94,15 @@ def test_the_body_for_an_upstream_keeps_what_we_do_not_know() -> None:
     assert b'"seed":12345678901234567890' in body
     assert json.loads(body)["stream_options"] == {"include_usage": True}
     assert json.loads(body)["max_completion_tokens"] == 77
+
+
+@pytest.mark.parametrize("own", ["max_tokens", "max_completion_tokens"])
+@pytest.mark.parametrize("obeyed", ["max_tokens", "max_completion_tokens"])
+def test_a_cap_that_must_hold_is_said_in_the_field_that_the_upstream_obeys(own: str, obeyed: str) -> None:
+    """And in no other: an upstream that knows only one of them would not be held to anything."""
+    request, fields = chat_request.read(json.dumps({**GOOD, own: 9}).encode())
+    body = json.loads(chat_request.body_for(fields, request, model=b'"m"', cap_field=obeyed, cap=request.output_cap))
+    assert {name: value for name, value in body.items() if name.startswith("max_")} == {obeyed: 9}
 
 
 def test_characters_count_text_in_strings_and_parts() -> None:

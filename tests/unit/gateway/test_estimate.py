@@ -1,39 +1,204 @@
-"""The strict estimate: what it bounds, and what it refuses to bound."""
+"""What a request is estimated to need: a bound that nothing passes under a strict budget, a good guess otherwise."""
 
 import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from common.contracts.events import Usage
+from common.contracts.prices import ModelPrice
 from gateway.domain import chat_request
-from gateway.domain.estimate import refuse_hidden_inputs
-from gateway.domain.refusals import BadRequest
-
-PDF = "data:application/pdf;base64,JVBERi0xLjQK"
-PIXEL = "data:image/png;base64,iVBORw0KGgo="
-
-
-def read_with(part: dict[str, Any]) -> tuple[chat_request.ChatRequest, chat_request.Fields]:
-    return chat_request.read(json.dumps({"model": "fast", "messages": [{"role": "user", "content": [part]}]}).encode())
-
-
-@pytest.mark.parametrize(
-    "part",
-    [
-        {"type": "file", "file": {"file_data": PDF, "filename": "a.pdf"}},
-        {"type": "file", "file": {"file_id": "file-1"}},
-        {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "mp3"}},
-        {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}},
-    ],
+from gateway.domain.estimate import (
+    HIDDEN_INPUT_TOKENS,
+    IMAGE_TOKENS,
+    PER_MESSAGE,
+    PROMPT_CONSTANT,
+    SLICE_TOKENS,
+    TOOLS_CONSTANT,
+    Estimate,
+    Mode,
+    likely_estimate,
+    strict_estimate,
 )
-def test_what_may_expand_is_refused_under_a_strict_budget(part: dict[str, Any]) -> None:
-    """Documents and sound even when inlined (they are compressed), images when they are somewhere else."""
-    with pytest.raises(BadRequest) as refused:
-        refuse_hidden_inputs(*read_with(part))
-    assert (refused.value.code, refused.value.param) == ("unbounded_input", f"messages[].content[].{part['type']}")
+from gateway.domain.learned_usage import LEAST_OUTPUTS, LearnedUsage, PromptShape
+from gateway.domain.output_meter import OutputMeter
+
+PRICE = ModelPrice(
+    input=2_000_000_000,
+    cached_input=500_000_000,
+    output=8_000_000_000,
+    effective_from="2026-11-23",
+    source="a test",
+    max_output_tokens=10_000,
+    image_tokens=700,
+)
+PIXEL = "data:image/png;base64," + "A" * 4_000
+AROUND = PROMPT_CONSTANT + PER_MESSAGE
 
 
-@pytest.mark.parametrize("part", [{"type": "text", "text": "hi"}, {"type": "image_url", "image_url": {"url": PIXEL}}])
-def test_text_and_inlined_images_are_accepted(part: dict[str, Any]) -> None:
-    """Text is bounded by its bytes, an image by the model's table."""
-    refuse_hidden_inputs(*read_with(part))
+def read(content: Any = "hi", **fields: Any) -> tuple[chat_request.ChatRequest, chat_request.Fields, int]:
+    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": content}], **fields}).encode()
+    return *chat_request.read(body), len(body)
+
+
+def strict(price: ModelPrice | None = PRICE, content: Any = "hi", **fields: Any) -> tuple[Estimate, int]:
+    request, raw, length = read(content, **fields)
+    return strict_estimate(request, raw, length, price, 4_096), length
+
+
+def likely(
+    mode: Mode,
+    content: Any = "hi",
+    *,
+    shape: PromptShape | None = None,
+    counted: int | None = None,
+    likely_output: int | None = None,
+    **fields: Any,
+) -> tuple[Estimate, int]:
+    request, raw, length = read(content, **fields)
+    found = likely_estimate(mode, request, raw, length, PRICE, 4_096, shape=shape, counted=counted, likely_output=likely_output)
+    return found, length
+
+
+def test_strict_bounds_text_by_its_bytes_and_output_by_the_cap() -> None:
+    """A token for every byte and what the upstream adds, the cap for each choice, all of it at the rates."""
+    found, length = strict(max_tokens=100, n=3)
+    assert (found.prompt_tokens, found.completion_tokens) == (length + AROUND, 300)
+    assert found.nanousd == (length + AROUND) * 2_000 + 300 * 8_000
+    assert (found.cap, found.choices, found.how) == (100, 3, "bytes")
+
+
+@pytest.mark.parametrize(("fields", "cap"), [({}, 4_096), ({"max_tokens": 7}, 7), ({"max_completion_tokens": 20_000}, 20_000)])
+def test_the_cap_is_the_clients_or_the_default(fields: dict[str, Any], cap: int) -> None:
+    """Nothing is estimated that the upstream is not held to."""
+    assert strict(**fields)[0].cap == cap
+
+
+def test_strict_counts_what_is_not_text() -> None:
+    """Images by the model's table (by the largest known where it has none), what is said about tools, a prediction that fails."""
+    parts = [{"type": "text", "text": "what is it?"}, {"type": "image_url", "image_url": {"url": PIXEL}}]
+    found, length = strict(content=parts, max_tokens=1)
+    assert found.prompt_tokens == length + AROUND + 700
+    found, length = strict(None, content=parts, max_tokens=1)
+    assert (found.prompt_tokens, found.nanousd) == (length + AROUND + IMAGE_TOKENS, 0)
+    found, length = strict(tools=[{"type": "function", "function": {"name": "f"}}], max_tokens=1)
+    assert found.prompt_tokens == length + AROUND + TOOLS_CONSTANT
+    prediction = {"type": "content", "content": "x" * 500}
+    assert strict(prediction=prediction, max_tokens=10)[0].completion_tokens >= 510
+
+
+@given(st.text(max_size=200), st.integers(1, 5_000), st.integers(1, 4))
+def test_no_answer_within_its_cap_costs_more_than_the_strict_hold(text: str, cap: int, choices: int) -> None:
+    """Whatever the text: no tokenizer makes more tokens of it than it has bytes."""
+    found, _ = strict(content=text, max_tokens=cap, n=choices)
+    most = Usage(prompt_tokens=len(text.encode()) + AROUND, completion_tokens=cap * choices)
+    assert PRICE.cost(most) <= found.nanousd
+    assert most.prompt_tokens + most.completion_tokens <= found.tokens
+
+
+def test_an_unknown_prompt_counts_a_third_of_its_bytes_and_the_first_slice() -> None:
+    """Of a stream; another request holds its whole cap."""
+    found, length = likely("sliced", "x" * 3_000, stream=True, max_tokens=32_000)
+    assert (found.prompt_tokens, found.completion_tokens, found.how) == (length // 3 + AROUND, SLICE_TOKENS, "length")
+    assert likely("sliced", max_tokens=32_000)[0].completion_tokens == 32_000
+
+
+def test_a_tokenizers_count_stands_for_the_text() -> None:
+    """With what the upstream adds around it."""
+    found, _ = likely("sliced", "x" * 3_000, counted=321, stream=True)
+    assert (found.prompt_tokens, found.how) == (321 + AROUND, "tokenizer")
+
+
+def test_what_was_learned_of_a_key_stands_for_the_next_prompt() -> None:
+    """Tokens per byte, the part that is cached and cheap, and what the model thinks without showing it."""
+    shape = PromptShape(0.25, 0.9, hidden_output=400)
+    found, length = likely("sliced", "x" * 4_000, shape=shape, stream=True, max_tokens=32_000)
+    assert found.prompt_tokens == int(length * 0.25 * 1.05) + PER_MESSAGE
+    assert (found.completion_tokens, found.hidden_output, found.how) == (SLICE_TOKENS + 400, 400, "learned")
+    cached = int(found.prompt_tokens * 0.9)
+    assert found.nanousd == -(
+        -((found.prompt_tokens - cached) * 2_000_000_000 + cached * 500_000_000 + 1_400 * 8_000_000_000) // 10**6
+    )
+
+
+def test_a_prompt_of_blanks_does_not_make_the_next_one_free() -> None:
+    """Whoever teaches that a hundred bytes are a token is not believed."""
+    found, length = likely("sliced", "x" * 8_000, shape=PromptShape(0.01, 0.0), stream=True)
+    assert found.prompt_tokens >= length // 8
+
+
+@pytest.mark.parametrize("shape", [None, PromptShape(0.25, 0.0)])
+def test_what_the_body_does_not_show_is_counted_also_once_something_was_learned(shape: PromptShape | None) -> None:
+    """A hosted tool, a remote image: each at its stated cap, an inlined image by the table and not by its bytes."""
+    plain, _ = likely("sliced", shape=shape, stream=True)
+    searching, _ = likely("sliced", shape=shape, stream=True, tools=[{"type": "web_search"}])
+    assert searching.prompt_tokens - plain.prompt_tokens >= HIDDEN_INPUT_TOKENS
+    remote = [{"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}]
+    assert likely("sliced", remote, shape=shape, stream=True)[0].prompt_tokens >= HIDDEN_INPUT_TOKENS
+    inlined, _ = likely("sliced", [{"type": "image_url", "image_url": {"url": PIXEL}}], shape=shape, stream=True)
+    assert 700 < inlined.prompt_tokens < 1_200
+
+
+def test_expected_holds_what_late_answers_came_to() -> None:
+    """Never more than the cap."""
+    assert likely("expected", likely_output=50, max_tokens=4_000, n=2)[0].completion_tokens == 100
+    assert likely("expected", likely_output=50, max_tokens=20)[0].completion_tokens == 20
+    assert likely("expected", max_tokens=4_000)[0].completion_tokens == 4_000
+
+
+@given(st.integers(1, 5), st.integers(1, 40_000))
+def test_slices_end_with_the_cap(choices: int, cap: int) -> None:
+    """Each is paid for, a slice per choice, and together they are the cap."""
+    found, _ = likely("sliced", stream=True, max_tokens=cap, n=choices)
+    before = found.nanousd
+    while (following := found.next_slice()) != (0, 0):
+        assert 0 < following[0] <= SLICE_TOKENS * choices
+        found = found.grown(*following)
+    assert found.completion_tokens == cap * choices
+    grown = found.completion_tokens - min(cap, SLICE_TOKENS) * choices
+    assert found.nanousd - before >= grown * 8_000
+
+
+def test_prompts_are_learned_by_key_and_route() -> None:
+    """What a model thought without showing it fades by half with each answer that shows less."""
+    learned = LearnedUsage()
+    learned.saw_prompt("k", "fast", 1_000, Usage(prompt_tokens=250, completion_tokens=5, cached_prompt_tokens=125), 600)
+    assert learned.shape("k", "fast") == PromptShape(0.25, 0.5, 600)
+    learned.saw_prompt("k", "fast", 1_000, Usage(prompt_tokens=500, completion_tokens=5), 0)
+    assert learned.shape("k", "fast") == PromptShape(0.5, 0.0, 300)
+    assert learned.shape("k", "deep") is None
+    assert learned.shape("other", "fast") is None
+
+
+def test_the_longest_of_twenty_answers_is_told_once_there_are_enough() -> None:
+    """One outlier in twenty is not expected of the next."""
+    learned = LearnedUsage()
+    for tokens in range(1, LEAST_OUTPUTS):
+        learned.saw_output("fast", tokens)
+    assert learned.likely_output("fast") is None
+    for tokens in (*range(LEAST_OUTPUTS, 64), 10_000):
+        learned.saw_output("fast", tokens)
+    assert learned.likely_output("fast") == 61
+
+
+def chunk(**delta: Any) -> bytes:
+    return b"data: " + json.dumps({"choices": [{"index": 0, "delta": delta}]}).encode() + b"\n\n"
+
+
+def test_output_is_seen_by_events_and_by_bytes() -> None:
+    """The larger counts: providers send one token an event, or many; what cannot be read counts by its length."""
+    meter = OutputMeter()
+    for _ in range(5):
+        meter.feed(chunk(content="a"))
+    assert meter.seen == 5
+    meter.feed(chunk(content="x" * 300))
+    assert meter.seen == 101
+    meter.feed(chunk(role="assistant") + b"data: [DONE]\n\n" + b": a comment\n\n")
+    assert meter.seen == 101
+    meter.feed(chunk(reasoning_content="y" * 300) + chunk(tool_calls=[{"function": {"arguments": "z" * 300}}]))
+    assert meter.seen >= 301
+    before = meter.seen
+    meter.feed(b'data: {"choices": [{"delta": {"content": 5, "padding": "' + b"p" * 600 + b'"}}]}\n\n')
+    assert meter.seen > before + 190

@@ -29,7 +29,7 @@ async def test_silence_is_no_reason_to_ask_for_more() -> None:
         assert hold.try_take(1_000, 1_000)
         grants.touched(account, 1_000, 1_000)
         await asyncio.sleep(0.005)
-    assert grants.failures
+    assert grants.asking.failures
     assert grants._paces["project", "p", "2026-11"].shape((), time.monotonic()).want_tokens <= 16_000
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
@@ -53,7 +53,7 @@ async def test_only_projects_with_limits_are_prepared(tokens: int | None, accoun
     """A directory full of projects without limits costs the gateway nothing until they are used."""
     grants = make_grants()
     organization = OrganizationRecord(organization_id="o", version=1, status="active")
-    TakeHold(grants, Calendar(), 0.05).prepare(make_project(tokens), organization)
+    TakeHold(grants, Calendar()).prepare(make_project(tokens), organization)
     assert len(grants.accounts) == accounts
 
 

@@ -11,10 +11,13 @@ from common.contracts.directory import KeyRecord, Limits, OrganizationRecord, Pr
 from gateway.domain.budget import Hold
 from gateway.domain.calendar import Calendar
 from gateway.domain.caller import Caller, join
+from gateway.domain.patience import Patience
 from gateway.domain.refusals import BudgetUnavailable, QuotaExceeded
 from gateway.domain.standing import Standing
 from gateway.outbound.grants import Grants
 from gateway.use_cases.take_hold import TakeHold
+
+WAIT_SECONDS = 0.05
 
 
 def make_caller(policy: str, *, tokens: int = 100_000, enforcement: str = "hard") -> Caller:
@@ -37,10 +40,9 @@ def make_caller(policy: str, *, tokens: int = 100_000, enforcement: str = "hard"
 @pytest.fixture
 async def take_hold() -> AsyncIterator[TakeHold]:
     """Its grants have no connection, and know of two gateways."""
-    grants = Grants(Client(), gateway="g", boot="b", expected=(100, 0))
-    grants.gateways = 2
+    grants = Grants(Client(), gateway="g", boot="b", expected=(100, 0), gateways=2)
     asking = asyncio.create_task(grants.run())
-    yield TakeHold(grants, Calendar(), 0.05)
+    yield TakeHold(grants, Calendar())
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
 
@@ -52,7 +54,7 @@ def stand(take_hold: TakeHold, caller: Caller) -> Standing:
 
 async def take(take_hold: TakeHold, caller: Caller, tokens: int) -> str:
     standing = stand(take_hold, caller)
-    return await take_hold.take(Hold(standing.accounts, standing.binding), standing, tokens, 0)
+    return await take_hold.take(Hold(standing.accounts, standing.binding), standing, tokens, 0, Patience(WAIT_SECONDS))
 
 
 async def test_closed_refuses(take_hold: TakeHold) -> None:
@@ -92,25 +94,25 @@ async def test_once_asks_go_unanswered_nobody_waits_and_somebody_asks_on(take_ho
     with pytest.raises(BudgetUnavailable):
         await take(take_hold, caller, 1)
     await asyncio.sleep(1.1)
-    assert take_hold.grants.is_silent
-    waits, asks = take_hold.grants.waits, take_hold.grants.asks
+    assert take_hold.grants.asking.is_silent
+    waits, asks = take_hold.grants.waits, take_hold.grants.asking.asks
     for _ in range(3):
         with pytest.raises(BudgetUnavailable):
             await take(take_hold, caller, 1)
         await asyncio.sleep(0.3)
     assert take_hold.grants.waits == waits
-    assert take_hold.grants.asks > asks
+    assert take_hold.grants.asking.asks > asks
 
 
 async def test_a_first_cushion_is_asked_for_until_somebody_answers(take_hold: TakeHold) -> None:
     """Without any request: the first one after a silence must not be refused for it."""
     standing = stand(take_hold, make_caller("closed"))
-    take_hold.grants.expect(standing.limited[0])
+    take_hold.grants.expect(standing.limited[0][0])
     await asyncio.sleep(0.1)
-    asks = take_hold.grants.asks
+    asks = take_hold.grants.asking.asks
     assert asks == 1
     await asyncio.sleep(2.5)
-    assert take_hold.grants.asks >= asks + 2
+    assert take_hold.grants.asking.asks >= asks + 2
 
 
 async def test_a_soft_limit_never_waits(take_hold: TakeHold) -> None:

@@ -16,8 +16,8 @@ def test_durations_are_written_as_openai_writes_them(seconds: float, text: str) 
 def test_the_scope_with_the_least_left_is_shown() -> None:
     """Requests and tokens each by their own; a scope that is used up says when it has room again."""
     key, project = RateScope("key", "k", 1_000.0), RateScope("project", "p", 1_000.0)
-    key.adopt(Limits(version=1, requests_per_minute=2), "hard")
-    project.adopt(Limits(version=1, requests_per_minute=100, tokens_per_minute=500), "hard")
+    key.adopt(Limits(version=1, requests_per_minute=2))
+    project.adopt(Limits(version=1, requests_per_minute=100, tokens_per_minute=500))
     for scope in (key, project):
         scope.use(Amount(2, 120, 1), 1_000.0)
     assert dict(rate_headers((project, key), 1_010.0)) == {

@@ -1,0 +1,120 @@
+"""What a strict budget accepts: inputs whose tokens the body's own bytes bound. Everything else it refuses by name."""
+
+import re
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from gateway.domain.chat_request import ChatRequest, Fields, Part
+from gateway.domain.refusals import BadRequest
+
+BOUNDED_FIELDS: Final = frozenset(
+    (
+        "model",
+        "messages",
+        "stream",
+        "stream_options",
+        "max_tokens",
+        "max_completion_tokens",
+        "n",
+        "temperature",
+        "top_p",
+        "top_k",
+        "min_p",
+        "stop",
+        "seed",
+        "user",
+        "frequency_penalty",
+        "presence_penalty",
+        "repetition_penalty",
+        "logit_bias",
+        "logprobs",
+        "top_logprobs",
+        "response_format",
+        "tools",
+        "tool_choice",
+        "parallel_tool_calls",
+        "functions",
+        "function_call",
+        "reasoning_effort",
+        "reasoning",
+        "thinking",
+        "verbosity",
+        "prediction",
+        "modalities",
+        "metadata",
+        "store",
+        "service_tier",
+        "safety_identifier",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+        "chat_template_kwargs",
+        "guided_json",
+        "guided_regex",
+        "guided_choice",
+        "guided_grammar",
+        "structured_outputs",
+        "ignore_eos",
+        "skip_special_tokens",
+    )
+)
+"""Fields that bring nothing into the prompt but what stands in them, and no output beyond the cap. What is not known to be such may
+make an upstream fetch, search or remember."""
+
+_TOOL_FIELDS: Final = frozenset(("type", "function", "custom", "strict", "cache_control"))
+_OWN_TOOLS: Final = frozenset(("function", "custom"))
+"""Tools that the client runs itself; what a hosted one reads is in no body."""
+
+_UNBOUNDED_PARTS: Final = frozenset(("input_audio", "file"))
+"""Inlined or not: sound and documents become more tokens than they have bytes."""
+
+_PICTURE: Final = re.compile(r"data:image/(?:png|jpe?g|webp|gif)[;,]", re.IGNORECASE)
+_decode_tools: Final = msgspec.json.Decoder(list[dict[str, Raw]]).decode
+
+
+def hidden_inputs(request: ChatRequest, fields: Fields) -> list[str]:
+    """Names of the inputs whose size the body does not show, in the order of their finding; empty for most."""
+    found = [name for name in fields if name not in BOUNDED_FIELDS]
+    if request.modalities and "audio" in request.modalities:
+        found.append("modalities")
+    if request.tools:
+        found += ["tools"] * sum(not is_own for is_own in _own_tools(fields["tools"]))
+    for message in request.messages:
+        if message.audio is not None:
+            found.append("messages[].audio")
+        if isinstance(message.content, list):
+            found += [f"messages[].content[].{part.type}" for part in message.content if _is_hidden(part)]
+    return found
+
+
+def refuse_hidden_inputs(request: ChatRequest, fields: Fields) -> None:
+    """Raises BadRequest for the first of them: no bound could be kept on it."""
+    if not _may_hide(request, fields):
+        return
+    for name in hidden_inputs(request, fields):
+        raise BadRequest(
+            f"'{name}' is not accepted under a strict budget: what it adds to the prompt cannot be bounded from the request.",
+            param=name,
+            code="unbounded_input",
+        )
+
+
+def _may_hide(request: ChatRequest, fields: Fields) -> bool:
+    """One look at what most requests are made of."""
+    return (
+        not fields.keys() <= BOUNDED_FIELDS
+        or bool(request.tools or request.modalities)
+        or any(message.audio is not None or isinstance(message.content, list) for message in request.messages)
+    )
+
+
+def _own_tools(raw: Raw) -> list[bool]:
+    """Of each tool, whether the client runs it itself and nothing else is asked for beside it."""
+    return [tool.keys() <= _TOOL_FIELDS and not _OWN_TOOLS.isdisjoint(tool) for tool in _decode_tools(raw)]
+
+
+def _is_hidden(part: Part) -> bool:
+    if part.type == "image_url":
+        return part.image_url is None or _PICTURE.match(part.image_url.url) is None
+    return part.type in _UNBOUNDED_PARTS

@@ -10,8 +10,11 @@ from sqlalchemy.pool import NullPool
 MIGRATIONS = Path(__file__).with_name("migrations")
 
 
-def migrate(url: str, password: str) -> None:
-    """Apply what is missing; raises sqlalchemy.exc.OperationalError when the database is away."""
+def migrate(url: str, password: str, revision: str = "head") -> None:
+    """Apply what is missing up to that revision, each migration in a transaction of its own.
+
+    Raises sqlalchemy.exc.OperationalError when the database is away or a lock cannot be had soon; what was applied stays.
+    """
     from sqlalchemy import make_url
 
     parsed = make_url(url)
@@ -22,4 +25,4 @@ def migrate(url: str, password: str) -> None:
     config.set_main_option("path_separator", "os")
     with engine.connect() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)

@@ -28,6 +28,7 @@ CREATE TABLE alerts (
 );
 CREATE INDEX alerts_by_organization ON alerts (organization_id, alert_id);
 CREATE INDEX alerts_by_project ON alerts (project_id, alert_id);
+CREATE INDEX alerts_by_age ON alerts (raised_at);
 CREATE INDEX alerts_unpublished ON alerts (alert_id) WHERE published_at IS NULL;
 """
 

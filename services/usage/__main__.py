@@ -1,15 +1,18 @@
-"""The commands: `python -m usage serve | migrate | prune | release --boot BOOT`."""
+"""The commands: `python -m usage serve | migrate | prune | boots | release --boot BOOT`."""
 
 import argparse
 import asyncio
 import json
 import signal
 import sys
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
 from common.logs import configure_logging
+from usage.outbound.boots_store import Unspent, open_boots
+from usage.outbound.database import Database
 from usage.settings import DatabaseSettings, Settings
 
 
@@ -51,52 +54,50 @@ def migrate() -> int:
 
 def prune() -> int:
     """Make the coming partitions, drop the old ones and delete what projects keep no longer, now."""
-    from usage.outbound.database import Database
     from usage.use_cases.keep_partitions import Partitions
     from usage.use_cases.prune_projects import prune_projects
 
     settings = DatabaseSettings()  # type: ignore[call-arg] # the environment fills it
-    configure_logging(settings.log_level)
 
-    async def run() -> int:
-        database = Database(str(settings.database_url), settings.database_password.get_secret_value())
-        await database.open()
-        try:
-            partitions, today = Partitions(database, settings.retention_days), datetime.now(UTC).date()
-            await partitions.prepare(today)
-            dropped = await partitions.prune(today)
-            deleted = await prune_projects(database, today, settings.retention_days)
-        finally:
-            await database.close()
+    async def run(database: Database) -> int:
+        partitions, today = Partitions(database, settings.retention_days), datetime.now(UTC).date()
+        await partitions.prepare(today)
+        dropped = await partitions.prune(today)
+        deleted = await prune_projects(database, today, settings.retention_days)
         _say({"dropped": [str(day) for day in dropped], "deleted_rows": deleted})
         return 0
 
-    return asyncio.run(run())
+    return _with_database(run)
 
 
-def release(boot: str) -> int:
-    """Give back the grants of a gateway boot that is dead for ever. What it still reports later is charged all the same."""
-    from usage.outbound import boots_store
-    from usage.outbound.database import Database
+def boots() -> int:
+    """List the gateway boots that are not closed, one JSON object a line, the longest unheard first."""
+    from usage.outbound.reports_store import moment
 
-    settings = DatabaseSettings()  # type: ignore[call-arg] # the environment fills it
-    configure_logging(settings.log_level)
-
-    async def run() -> int:
-        database = Database(str(settings.database_url), settings.database_password.get_secret_value())
-        await database.open()
-        try:
-            async with database.transaction() as connection:
-                released = await boots_store.release(connection, boot)
-        finally:
-            await database.close()
-        if released is None:
-            sys.stderr.write("usage: that boot is unknown, or closed already\n")
-            return 1
-        _say({"boot": boot, "released_tokens": released[0], "released_nanousd": released[1]})
+    async def run(database: Database) -> int:
+        async with database.transaction() as connection:
+            found = await open_boots(connection)
+        for one in found:
+            _say({"boot": one.boot, "gateway": one.gateway, "last_heard": moment(one.heard_at), "unspent": one.unspent})
         return 0
 
-    return asyncio.run(run())
+    return _with_database(run)
+
+
+def release(boot: str, *, force: bool) -> int:
+    """Give back the grants of a gateway boot that is dead for ever, and list them by scope and period."""
+    from usage.use_cases.release_boot import NotReleased, release_boot
+
+    async def run(database: Database) -> int:
+        try:
+            released = await release_boot(database, boot, force=force)
+        except NotReleased as refused:
+            sys.stderr.write(f"usage: {refused}\n")
+            return 1
+        _say([_released(one) for one in released])
+        return 0
+
+    return _with_database(run)
 
 
 def main() -> int:
@@ -108,13 +109,15 @@ def main() -> int:
     commands.add_parser(
         "prune", help="make the coming day partitions, drop those past retention, delete what projects keep no longer"
     )
+    commands.add_parser("boots", help="list the gateway boots that are not closed")
     releasing = commands.add_parser("release", help="give back the grants of a gateway boot that is dead for ever")
-    releasing.add_argument("--boot", required=True)
+    releasing.add_argument("--boot", required=True, help="one of those that `boots` lists")
+    releasing.add_argument("--force", action="store_true", help="also if it was heard of within the last ten minutes")
     chosen = parser.parse_args()
     try:
         if chosen.command == "release":
-            return release(chosen.boot)
-        return {"serve": serve, "migrate": migrate, "prune": prune}[chosen.command]()
+            return release(chosen.boot, force=chosen.force)
+        return {"serve": serve, "migrate": migrate, "prune": prune, "boots": boots}[chosen.command]()
     except ValidationError as wrong:
         for error in wrong.errors(include_input=False, include_url=False):
             name = "_".join(str(part) for part in error["loc"]).upper()
@@ -122,7 +125,32 @@ def main() -> int:
         return 2
 
 
-def _say(answer: dict[str, object]) -> None:
+def _with_database(run: Callable[[Database], Awaitable[int]]) -> int:
+    settings = DatabaseSettings()  # type: ignore[call-arg] # the environment fills it
+    configure_logging(settings.log_level)
+
+    async def opened() -> int:
+        database = Database(str(settings.database_url), settings.database_password.get_secret_value())
+        await database.open()
+        try:
+            return await run(database)
+        finally:
+            await database.close()
+
+    return asyncio.run(opened())
+
+
+def _released(one: Unspent) -> dict[str, object]:
+    return {
+        "scope": one.scope,
+        "scope_id": one.scope_id,
+        "period": one.period,
+        "released_tokens": one.tokens,
+        "released_nanousd": one.nanousd,
+    }
+
+
+def _say(answer: object) -> None:
     sys.stdout.write(json.dumps(answer) + "\n")
 
 

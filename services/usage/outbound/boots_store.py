@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from psycopg import AsyncConnection
+from psycopg.rows import class_row
 
 from usage.domain.receipts import Receipt
 
@@ -23,14 +25,50 @@ RECENT = """
 SELECT boot, contiguous, closed FROM boots WHERE last_seen > now() - make_interval(secs => %s) OR boot = ANY(%s)
 """
 
-RELEASE = "UPDATE boots SET released_at = now() WHERE boot = %s AND NOT closed"
+# A boot that died before its first envelope has grants, but no receipts yet.
+KNOWN = """
+WITH asked AS (SELECT boot, max(gateway) AS gateway, max(changed_at) AS changed_at FROM grants GROUP BY boot)
+SELECT boot, coalesce(b.gateway, a.gateway) AS gateway, greatest(b.last_seen, a.changed_at) AS heard_at
+FROM boots b FULL JOIN asked a USING (boot)
+WHERE b.closed IS NOT TRUE
+"""
+
+OPEN = f"""
+WITH known AS ({KNOWN}), unspent AS (
+    SELECT boot, g.scope, count(*) AS promises
+    FROM grants g LEFT JOIN boot_spend s USING (scope, scope_id, period, boot)
+    WHERE g.granted_tokens > coalesce(s.tokens, 0) OR g.granted_nanousd > coalesce(s.nanousd, 0)
+    GROUP BY boot, g.scope
+)
+SELECT boot, gateway, heard_at, coalesce(jsonb_object_agg(u.scope, u.promises) FILTER (WHERE u.scope IS NOT NULL), '{{}}') AS unspent
+FROM known LEFT JOIN unspent u USING (boot)
+GROUP BY boot, gateway, heard_at
+ORDER BY heard_at, boot
+"""  # noqa: S608 - our own text
+
+HEARD = """
+SELECT b.closed, extract(epoch FROM now() - greatest(b.last_seen, g.changed_at))::float
+FROM (SELECT max(changed_at) AS changed_at FROM grants WHERE boot = %(boot)s) AS g
+LEFT JOIN boots b ON b.boot = %(boot)s
+WHERE b.boot IS NOT NULL OR g.changed_at IS NOT NULL
+"""
+
+RELEASE = """
+INSERT INTO boots AS b (boot, gateway, received, released_at, last_seen)
+SELECT %(boot)s, coalesce(max(gateway), ''), '{}', now(), coalesce(max(changed_at), now()) FROM grants WHERE boot = %(boot)s
+ON CONFLICT (boot) DO UPDATE SET released_at = coalesce(b.released_at, now())
+"""
 
 UNSPENT = """
-SELECT
-    coalesce(sum(greatest(0, g.granted_tokens - coalesce(s.tokens, 0))), 0)::bigint,
-    coalesce(sum(greatest(0, g.granted_nanousd - coalesce(s.nanousd, 0))), 0)::bigint
-FROM grants g LEFT JOIN boot_spend s USING (scope, scope_id, period, boot)
-WHERE g.boot = %s
+SELECT * FROM (
+    SELECT g.scope, g.scope_id, g.period,
+        greatest(0, g.granted_tokens - coalesce(s.tokens, 0))::bigint AS tokens,
+        greatest(0, g.granted_nanousd - coalesce(s.nanousd, 0))::bigint AS nanousd
+    FROM grants g LEFT JOIN boot_spend s USING (scope, scope_id, period, boot)
+    WHERE g.boot = %s
+) AS unspent
+WHERE tokens > 0 OR nanousd > 0
+ORDER BY scope, scope_id, period
 """
 
 
@@ -41,6 +79,27 @@ class BootState:
     boot: str
     contiguous: int
     closed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OpenBoot:
+    """A boot that is not closed; `unspent`: for how many scopes and periods it holds more than it has spent, by kind of scope."""
+
+    boot: str
+    gateway: str
+    heard_at: datetime
+    unspent: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Unspent:
+    """What a boot was granted of a scope in a period and has not spent."""
+
+    scope: str
+    scope_id: str
+    period: str
+    tokens: int
+    nanousd: int
 
 
 async def record_receipts(connection: AsyncConnection, receipts: Sequence[Receipt]) -> None:
@@ -57,15 +116,22 @@ async def recent_boots(connection: AsyncConnection, *, seconds: float, present: 
     return [BootState(*row) for row in await cursor.fetchall()]
 
 
-async def release(connection: AsyncConnection, boot: str) -> tuple[int, int] | None:
-    """Declare a boot dead for ever: (tokens, nano-USD) of grants that go back, None when it is unknown or over already."""
-    # A boot that died before its first envelope has grants, but no receipts yet.
-    await connection.execute(
-        "INSERT INTO boots (boot, gateway, received) SELECT boot, max(gateway), '{}' FROM grants WHERE boot = %s GROUP BY boot "
-        "ON CONFLICT DO NOTHING",
-        (boot,),
-    )
-    if (await connection.execute(RELEASE, (boot,))).rowcount == 0:
-        return None
-    unspent = await (await connection.execute(UNSPENT, (boot,))).fetchone()
-    return (unspent[0], unspent[1]) if unspent else (0, 0)
+async def open_boots(connection: AsyncConnection) -> list[OpenBoot]:
+    """All boots that may still spend, the longest unheard first."""
+    async with connection.cursor(row_factory=class_row(OpenBoot)) as cursor:
+        await cursor.execute(OPEN)
+        return await cursor.fetchall()
+
+
+async def silent_for(connection: AsyncConnection, boot: str) -> float | None:
+    """Seconds since something was heard of a boot; None when it is unknown, or closed."""
+    found = await (await connection.execute(HEARD, {"boot": boot})).fetchone()
+    return None if found is None or found[0] else found[1]
+
+
+async def release(connection: AsyncConnection, boot: str) -> list[Unspent]:
+    """Declare a boot dead for ever, inside the caller's transaction; what of its grants goes back."""
+    await connection.execute(RELEASE, {"boot": boot})
+    async with connection.cursor(row_factory=class_row(Unspent)) as cursor:
+        await cursor.execute(UNSPENT, (boot,))
+        return await cursor.fetchall()

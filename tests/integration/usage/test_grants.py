@@ -168,19 +168,6 @@ async def test_many_scopes_are_answered_in_their_order(usage: UsageProcess, gate
         assert [(answer.granted_tokens, answer.limit_tokens) for answer in answers] == [(10, 1_000 + n) for n in range(5, -1, -1)]
 
 
-async def test_an_operator_can_release_a_boot_that_is_gone_for_ever(usage: UsageProcess, gateway: GatewaySide) -> None:
-    """`release` gives its grants back once, and the boot gets nothing more."""
-    project, dead = uuid7(), uuid7()
-    await gateway.put_project(project, tokens=1_000)
-    await gateway.ask_tokens(dead, project, 1, need_tokens=1_000)
-    done = usage.run("release", "--boot", dead)
-    assert done.returncode == 0
-    assert '"released_tokens": 1000' in done.stdout
-    assert usage.run("release", "--boot", dead).returncode == 1
-    assert (await gateway.ask_tokens(uuid7(), project, 1, need_tokens=1_000)).status == "granted"
-    assert (await gateway.ask_tokens(dead, project, 2, need_tokens=1)).status == "closed"
-
-
 def tell(scope: str, scope_id: str, period: str, *, seq: int, version: int, limit: int | None, **amounts: int) -> ScopeAsk:
     """An ask that tells the limit of its scope."""
     return ScopeAsk(scope=scope, scope_id=scope_id, period=period, limit_version=version, limit_tokens=limit, seq=seq, **amounts)

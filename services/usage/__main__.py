@@ -6,7 +6,6 @@ import json
 import signal
 import sys
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
@@ -53,19 +52,16 @@ def migrate() -> int:
 
 
 def prune() -> int:
-    """Make the coming partitions, drop the old ones and delete what projects keep no longer, now."""
+    """All that the service does by itself every hour and every minute, now; each job with what it has done, null if it failed."""
+    from usage.use_cases.keep_house import KeepHouse
     from usage.use_cases.keep_partitions import Partitions
-    from usage.use_cases.prune_projects import prune_projects
 
     settings = DatabaseSettings()  # type: ignore[call-arg] # the environment fills it
 
     async def run(database: Database) -> int:
-        partitions, today = Partitions(database, settings.retention_days), datetime.now(UTC).date()
-        await partitions.prepare(today)
-        dropped = await partitions.prune(today)
-        deleted = await prune_projects(database, today, settings.retention_days)
-        _say({"dropped": [str(day) for day in dropped], "deleted_rows": deleted})
-        return 0
+        done = await KeepHouse(database, Partitions(database, settings.retention_days)).now()
+        _say(done)
+        return 1 if None in done.values() else 0
 
     return _with_database(run)
 
@@ -106,9 +102,7 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("serve", help="consume, answer grants, serve reports")
     commands.add_parser("migrate", help="bring the schema up to date")
-    commands.add_parser(
-        "prune", help="make the coming day partitions, drop those past retention, delete what projects keep no longer"
-    )
+    commands.add_parser("prune", help="make the coming day partitions, drop and delete what is kept no longer")
     commands.add_parser("boots", help="list the gateway boots that are not closed")
     releasing = commands.add_parser("release", help="give back the grants of a gateway boot that is dead for ever")
     releasing.add_argument("--boot", required=True, help="one of those that `boots` lists")
@@ -151,7 +145,7 @@ def _released(one: Unspent) -> dict[str, object]:
 
 
 def _say(answer: object) -> None:
-    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.write(json.dumps(answer, default=str) + "\n")
 
 
 if __name__ == "__main__":

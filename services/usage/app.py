@@ -5,7 +5,6 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, date, datetime
 
 from fastapi import FastAPI
 
@@ -30,9 +29,9 @@ from usage.use_cases.answer_grants import AnswerGrants
 from usage.use_cases.answer_rates import AnswerRates
 from usage.use_cases.explain_request import ExplainRequest
 from usage.use_cases.identify_caller import identify_caller
+from usage.use_cases.keep_house import KeepHouse
 from usage.use_cases.keep_partitions import Partitions
 from usage.use_cases.project_directory import ProjectDirectory
-from usage.use_cases.prune_projects import prune_projects
 from usage.use_cases.publish_key_activity import PublishKeyActivity
 from usage.use_cases.publish_quota import PublishQuota
 from usage.use_cases.publish_watermarks import PublishWatermarks
@@ -47,8 +46,6 @@ log = logging.getLogger(__name__)
 STALE_SECONDS = 10.0
 RESTART_SECONDS = 1.0
 ASKS_POOL_SIZE = 6
-MAINTENANCE_SECONDS = 3600.0
-MAINTENANCE_RETRY_SECONDS = 5.0
 
 
 class Service:
@@ -65,6 +62,7 @@ class Service:
         self.keys = KeySet(str(settings.jwks_url))
         self.present_roles = PresentRoles(str(settings.jwks_url))
         self.partitions = Partitions(self.database, settings.retention_days)
+        self.house = KeepHouse(self.database, self.partitions)
         self.present = Present()
         self.quota = PublishQuota(self.database, self.bus)
         self.alerts = RaiseAlerts(self.database, self.bus)
@@ -80,10 +78,10 @@ class Service:
             lambda: len(self._present_boots()),
             Recalls(self.bus).say,
         )
-        self.rates = AnswerRates(self.asks_database, lambda: len(self._present_boots()))
+        answer_rates = AnswerRates(self.asks_database, lambda: len(self._present_boots()))
         broker = build_broker(url=settings.nats_url, password=password)
         self.listeners = Listeners(
-            broker, answer, self.rates, ExplainRequest(self.database), (*TRANSIENT, *PERMANENT), self.present
+            broker, answer, answer_rates, ExplainRequest(self.database), (*TRANSIENT, *PERMANENT), self.present
         )
         self.watchdog = Watchdog(
             self.database, self.bus, settings.nats_url, lambda: self.listeners.connected, self.requests.heartbeat
@@ -104,7 +102,8 @@ class Service:
             "alerts": self.alerts.run,
             "key_activity": self.key_activity.run,
             "watermarks": self.watermarks.run,
-            "partitions": self._maintain,
+            "house": self.house.every_hour,
+            "leases": self.house.every_minute,
             "watchdog": self.watchdog.run,
         }
         self._tasks = [asyncio.create_task(_supervised(name, run), name=name) for name, run in background.items()]
@@ -150,19 +149,6 @@ class Service:
     def _present_boots(self) -> list[str]:
         return self.present.boots(time.monotonic())
 
-    async def _maintain(self) -> None:
-        while True:
-            try:
-                await self.partitions.prepare(_today())
-                await self.partitions.prune(_today())
-                await self.rates.forget()
-                await prune_projects(self.database, _today(), self.partitions.retention_days)
-            except (*TRANSIENT, *PERMANENT) as problem:
-                log.warning("partitions: not kept, again soon: %s", type(problem).__name__)
-                await asyncio.sleep(MAINTENANCE_RETRY_SECONDS)
-            else:
-                await asyncio.sleep(MAINTENANCE_SECONDS)
-
 
 def build_app(settings: Settings) -> FastAPI:
     """The HTTP side, which owns the service's life."""
@@ -199,7 +185,3 @@ def _by_age(name: str, heartbeat: Heartbeat, *, needed: bool = True) -> Dependen
     age = heartbeat.age
     state: State = "up" if age is not None and age < STALE_SECONDS else "down"
     return Dependency(name, state, needed=needed, age_seconds=age)
-
-
-def _today() -> date:
-    return datetime.now(UTC).date()

@@ -24,6 +24,9 @@ TRANSIENT = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, Time
 PERMANENT = (psycopg.DataError, psycopg.IntegrityError)
 """What would fail again with the same values."""
 
+FAILURES = (psycopg.Error, *TRANSIENT)
+"""All that a transaction may end with."""
+
 
 class Database:
     """Transactions on the service's own schema. `heartbeat` beats with every one that commits.

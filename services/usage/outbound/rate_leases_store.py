@@ -63,7 +63,15 @@ ON CONFLICT (scope, scope_id, boot) DO UPDATE SET
     lease_tokens = excluded.lease_tokens, lease_slots = excluded.lease_slots, heard_at = excluded.heard_at
 """
 
-FORGET = "DELETE FROM rate_leases WHERE heard_at < clock_timestamp() - make_interval(secs => %s)"
+# The minute is what the index is on. Past rows that are locked: whoever asks just now is not silent.
+FORGET = """
+DELETE FROM rate_leases WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM rate_leases
+    WHERE heard_minute < now() - make_interval(secs => %(counted)s) AND heard_at < now() - make_interval(secs => %(counted)s)
+    LIMIT %(most)s
+    FOR UPDATE SKIP LOCKED
+))
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +126,6 @@ async def write_rates(connection: AsyncConnection, boot: str, rows: Sequence[Rat
         await connection.execute(WRITE, [boot, *([getattr(row, name) for row in rows] for name in names)])
 
 
-async def forget_silent(connection: AsyncConnection) -> int:
-    """Delete what can count no more; how many rows."""
-    return (await connection.execute(FORGET, (COUNTED_SECONDS,))).rowcount
+async def forget_silent(connection: AsyncConnection, most: int) -> int:
+    """Delete at most so many rows that can count no more, inside the caller's transaction; how many there were."""
+    return (await connection.execute(FORGET, {"counted": COUNTED_SECONDS, "most": most})).rowcount

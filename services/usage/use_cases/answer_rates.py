@@ -5,7 +5,7 @@ from collections.abc import Callable
 from common.contracts.rates import RateAnswer, RateAsk, RatesAnswer, RatesAsk
 from usage.domain.rate_leases import VALID_SECONDS, Share, lease_of
 from usage.outbound.database import Database
-from usage.outbound.rate_leases_store import RateBooks, RateRow, forget_silent, lock_rates, write_rates
+from usage.outbound.rate_leases_store import RateBooks, RateRow, lock_rates, write_rates
 
 POOL_WAIT_SECONDS = 0.5
 
@@ -32,11 +32,6 @@ class AnswerRates:
                         rows[name] = row
                 await write_rates(connection, ask.boot, list(rows.values()))
         return RatesAnswer(answers=tuple(answers), valid_ms=int(VALID_SECONDS * 1000), gateways=gateways)
-
-    async def forget(self) -> int:
-        """Delete leases that count no more."""
-        async with self._database.transaction() as connection:
-            return await forget_silent(connection)
 
 
 def answer_rate(ask: RateAsk, books: RateBooks, gateways: int) -> tuple[RateAnswer, RateRow | None]:

@@ -30,9 +30,9 @@ class Partitions:
         if wanted:
             await self._create(wanted)
 
-    async def prepare(self, today: date) -> None:
-        """Make the partitions of the coming week."""
-        await self._create({today + timedelta(days=ahead) for ahead in range(-1, DAYS_AHEAD + 1)})
+    async def prepare(self, today: date) -> list[date]:
+        """Make the partitions of the coming week; returns those that were missing."""
+        return await self._create({today + timedelta(days=ahead) for ahead in range(-1, DAYS_AHEAD + 1)})
 
     async def prune(self, today: date) -> list[date]:
         """Drop what is older than the retention; returns the dropped days. Aggregates, ledger and receipts stay."""
@@ -43,9 +43,10 @@ class Partitions:
             log.info("partitions: dropped %d days", len(dropped), extra={"newest": str(max(dropped))})
         return dropped
 
-    async def _create(self, days: set[date]) -> None:
+    async def _create(self, days: set[date]) -> list[date]:
         async with self._database.transaction() as connection:
             created = await partitions.create_days(connection, days)
         self._known |= days
         if created:
             log.info("partitions: created %d days", len(created), extra={"newest": str(max(created))})
+        return created

@@ -46,7 +46,7 @@ class RateWorld:
         self.rows: dict[int, tuple[RateRow, float]] = {}
         self.used: deque[tuple[float, list[int]]] = deque()
         self.underestimated: deque[tuple[float, int]] = deque()
-        self.taken_for_gone_until = 0.0
+        self.lapsed = False
         self.done: Counter[str] = Counter()
 
     def _new_scope(self) -> RateScope:
@@ -128,6 +128,10 @@ class RateWorld:
         request.entry[1] = tokens
         self.done["ended"] += 1
 
+    def busy_boots(self) -> list[int]:
+        """Those in which requests run."""
+        return [number for number, boot in enumerate(self.boots) if boot.running]
+
     def withdraw(self, number: int) -> None:
         """The newest request of a boot is refused by something else: it has used nothing."""
         boot = self.boots[number]
@@ -163,7 +167,7 @@ class RateWorld:
         sums = (
             ("requests", sum(amounts[0] for amounts in recent), self._highest("requests_per_minute")),
             ("tokens", sum(amounts[1] for amounts in recent) - beyond, self._highest("tokens_per_minute")),
-            ("slots", 0 if self._some_are_taken_for_gone() else running, self._highest("concurrency")),
+            ("slots", 0 if self._lapse(running) else running, self._highest("concurrency")),
         )
         return [f"{amount} {name} of {limit}" for name, amount, limit in sums if amount > limit]
 
@@ -176,13 +180,16 @@ class RateWorld:
         ]
         return max(getattr(limits, name) or 0 for limits in inside)
 
-    def _some_are_taken_for_gone(self) -> bool:
-        """Whether a boot with running requests has been silent for so long that it is taken to be gone: then its slots are others'."""
-        for number, boot in enumerate(self.boots):
-            heard_at = self.rows[number][1] if number in self.rows else 0.0
-            if boot.running and self.now - heard_at >= SLOTS_SECONDS:
-                self.taken_for_gone_until = self.now + SLOTS_SECONDS
-        return self.now < self.taken_for_gone_until
+    def _lapse(self, running: int) -> bool:
+        """Whether a boot with running requests was silent for so long that it was taken to be gone: then its slots are others', and more
+        may run than the limit until enough have ended.
+        """
+        silent = any(
+            boot.running and self.now - (self.rows[number][1] if number in self.rows else 0.0) >= SLOTS_SECONDS
+            for number, boot in enumerate(self.boots)
+        )
+        self.lapsed = silent or (self.lapsed and running > self._highest("concurrency"))
+        return self.lapsed
 
     def _books(self, asking: int) -> RateBooks:
         own = self.rows.get(asking)

@@ -10,14 +10,23 @@ from psycopg.sql import SQL, Composed, Identifier
 
 from usage.domain.bygones import ALERT_DAYS, CLOSED_BOOT_DAYS, periods_kept_from
 
-OF_CLOSED_BOOTS = """
+# From one boot to the next by the index: they are few, their rows may be millions.
+CLOSED_BOOTS = """
+WITH RECURSIVE present AS (
+    (SELECT boot FROM {table} ORDER BY boot LIMIT 1)
+    UNION ALL
+    SELECT (SELECT t.boot FROM {table} t WHERE t.boot > p.boot ORDER BY t.boot LIMIT 1) FROM present p WHERE p.boot IS NOT NULL
+)
+SELECT boot FROM present JOIN boots b USING (boot) WHERE b.closed AND b.last_seen < now() - make_interval(days => %s)
+"""
+OF_BOOTS = """
 DELETE FROM {table} WHERE ctid = ANY(ARRAY(
-    SELECT t.ctid FROM boots b JOIN {table} t USING (boot)
-    WHERE b.closed AND b.last_seen < now() - make_interval(days => %s)
-    LIMIT %s
-    FOR UPDATE OF t SKIP LOCKED
+    SELECT ctid FROM {table} WHERE boot = ANY(%s) LIMIT %s FOR UPDATE SKIP LOCKED
 ))
 """
+
+# The last piece is smaller than the limit: without the index the whole table would be read for it.
+BY_INDEX = "SET LOCAL enable_seqscan = off"
 
 # The row of the ledger is the lock of its scope and period. One that was made or booked into just now is in use.
 OVER = """
@@ -41,17 +50,26 @@ DELETE FROM alerts WHERE alert_id = ANY(ARRAY(
 
 async def forget_grants(connection: AsyncConnection, most: int) -> int:
     """Grants of boots that are closed and were not heard of for a day."""
-    return (await connection.execute(_of("grants", OF_CLOSED_BOOTS), (CLOSED_BOOT_DAYS, most))).rowcount
+    return await _forget_of_closed_boots(connection, "grants", most)
 
 
 async def forget_shares(connection: AsyncConnection, most: int) -> int:
     """What such boots have spent of each budget; the ledger has it in its sums."""
-    return (await connection.execute(_of("boot_spend", OF_CLOSED_BOOTS), (CLOSED_BOOT_DAYS, most))).rowcount
+    return await _forget_of_closed_boots(connection, "boot_spend", most)
+
+
+async def _forget_of_closed_boots(connection: AsyncConnection, table: str, most: int) -> int:
+    await connection.execute(BY_INDEX)
+    found = await (await connection.execute(_of(table, CLOSED_BOOTS), (CLOSED_BOOT_DAYS,))).fetchall()
+    if not found:
+        return 0
+    return (await connection.execute(_of(table, OF_BOOTS), ([boot for (boot,) in found], most))).rowcount
 
 
 async def forget_periods(connection: AsyncConnection, most: int, today: date) -> int:
     """Budgets of days and of end users that are long over, with all grants and shares; months of the others stay."""
     day, month = periods_kept_from(today)
+    await connection.execute(BY_INDEX)
     over = await (await connection.execute(OVER, {"day": day, "month": month, "most": most})).fetchall()
     if over:
         names = [list(column) for column in zip(*over, strict=True)]

@@ -5,8 +5,8 @@ from typing import Any, Literal
 import msgspec
 
 from accounts.domain.directory_snapshot import ABSENT, REVOKED, Stored
-from accounts.domain.objects import Key, Member, Record, ServiceAccount, entry_of
-from common.contracts.directory import KeyRecord, MemberRecord, OrganizationRecord, ProjectRecord
+from accounts.domain.objects import Key, Member, Organization, Project, Record, ServiceAccount, entry_of
+from common.contracts.directory import KeyRecord, Limits, MemberRecord, OrganizationRecord, ProjectRecord
 
 Drift = Literal["missing", "older", "newer", "orphan"]
 DRIFTS: tuple[Drift, ...] = ("missing", "older", "newer", "orphan")
@@ -63,6 +63,25 @@ def closings(item: Any, ahead: Record) -> dict[str, Any]:
         if kept and len(kept) < len(item.secrets):
             changes["secrets"] = msgspec.to_builtins(kept)
     return changes
+
+
+def newest_limits(item: Any, ahead: Record) -> dict[str, Any]:
+    """The row's limits in a version above those of a record that is ahead of it: whoever has heard of the others takes these instead."""
+    changes: dict[str, Any] = {}
+    limits = _above(item.limits, ahead.limits)
+    if limits != item.limits:
+        changes["limits_version"] = limits.version
+    if isinstance(item, Organization | Project) and isinstance(ahead, OrganizationRecord | ProjectRecord):
+        of_end_users = _above(item.end_user_limits, ahead.end_user_limits)
+        if of_end_users != item.end_user_limits:
+            changes["end_user_limits"] = msgspec.to_builtins(of_end_users)
+    return changes
+
+
+def _above(own: Limits, ahead: Limits) -> Limits:
+    if own == ahead or own.version > ahead.version:
+        return own
+    return msgspec.structs.replace(own, version=ahead.version + 1)
 
 
 def _status_like(item: Any, status: str) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from accounts.domain.directory_drift import Drift, closed_for_ever, closings, decoded, drift_of
+from accounts.domain.directory_drift import Drift, closed_for_ever, closings, decoded, drift_of, newest_limits
 from accounts.domain.directory_snapshot import ABSENT
 from accounts.domain.objects import Record
 from accounts.domain.principal import SYSTEM
@@ -49,7 +49,8 @@ async def _repaired(
     if row is None:
         return None if ahead is None else closed_for_ever(ahead)
     if drift == "newer":
-        row = await overtake(connection, entry, held + 1, **({} if ahead is None else closings(row, ahead)))
+        changes = {} if ahead is None else {**closings(row, ahead), **newest_limits(row, ahead)}
+        row = await overtake(connection, entry, held + 1, **changes)
     return None if row is None else row.record()
 
 

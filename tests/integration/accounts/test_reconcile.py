@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+import msgspec
 import psycopg
 import pytest
 
@@ -32,6 +33,7 @@ from tests.integration.accounts import bucket
 from tests.integration.accounts.process import AccountsProcess, run, seed
 from tests.servers.fixtures import Bus, Database
 
+WITH_END_USERS = (OrganizationRecord, ProjectRecord)
 NONE = {"missing": 0, "older": 0, "newer": 0, "orphan": 0}
 
 
@@ -155,6 +157,43 @@ def test_a_restored_database_is_raised_above_the_bucket_and_opens_nothing(place:
     assert place.sql("SELECT status, version FROM api_keys WHERE id = %s", revoked["id"]) == [("revoked", 3)]
 
 
+def test_limits_of_a_restored_database_outdo_those_it_does_not_know(place: Place):
+    """Their versions end above the bucket's, those of end users too, so that they and later changes of them count everywhere."""
+    organization, project, key = place.demo["organization_id"], place.demo["project_id"], place.keys[0]
+    ((member,),) = place.sql("SELECT user_id::text FROM memberships WHERE organization_id = %s", organization)
+    shapes = {
+        organization_entry(organization): OrganizationRecord,
+        project_entry(project): ProjectRecord,
+        member_entry(organization, member): MemberRecord,
+        key["entry"]: KeyRecord,
+    }
+    before = {entry: bucket.read(place.bus, entry) or {} for entry in shapes}
+    lost = {"version": 7, "monthly_tokens": 5}
+    for entry, shape in shapes.items():
+        of_end_users = {"end_user_limits": {"version": 9, "daily_tokens": 5}} if shape in WITH_END_USERS else {}
+        bucket.put(place.bus, msgspec.convert({**before[entry], "version": 4, "limits": lost, **of_end_users}, shape))
+    unchanged = place.keys[1]
+    limits = {**(bucket.read(place.bus, unchanged["entry"]) or {}), "version": 4}
+    bucket.put(place.bus, msgspec.convert(limits, KeyRecord))
+    assert place.reconcile()["repaired"] == {**NONE, "newer": 5}
+    process = place.start()
+    for entry, shape in shapes.items():
+        record = bucket.wait_for(place.bus, entry, version=5)
+        assert record["limits"] == {**before[entry].get("limits", {}), "version": 8}
+        if shape in WITH_END_USERS:
+            assert record["end_user_limits"] == {**before[entry].get("end_user_limits", {}), "version": 10}
+    same = bucket.wait_for(place.bus, unchanged["entry"], version=5)
+    assert same.get("limits") == limits.get("limits"), "limits that were not lost keep their version"
+    with process.sign_in("alice@example.com") as alice:
+        changed = alice.patch(f"/projects/{project}/keys/{key['id']}", json={"limits": {"monthly_tokens": 50}})
+        assert changed.status_code == 200, changed.text
+    assert bucket.wait_for(place.bus, key["entry"], version=6)["limits"] == {
+        **before[key["entry"]].get("limits", {}),
+        "version": 9,
+        "monthly_tokens": 50,
+    }
+
+
 def test_a_change_made_before_the_first_look_at_a_restored_database_arrives(place: Place):
     """Its version is one that the bucket has already had for something else: the relay sees the difference and raises it."""
     key = place.keys[0]
@@ -171,8 +210,6 @@ def test_a_change_made_before_the_first_look_at_a_restored_database_arrives(plac
 
 
 def _key_record(held: dict[str, Any], **changes: Any) -> KeyRecord:
-    import msgspec
-
     return msgspec.convert({**held, **changes}, KeyRecord)
 
 

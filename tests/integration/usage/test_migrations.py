@@ -116,3 +116,23 @@ def test_requests_are_not_locked_while_what_was_spent_is_filled_in(credentials: 
     assert books.query("SELECT version_num FROM alembic_version") == [("0005",)]
     migrate(*credentials)
     assert spent(books, "key", "k") == {TODAY.isoformat(): 10, TODAY.isoformat()[:7]: 10}
+
+
+AGAIN = """
+DELETE FROM ledger WHERE scope <> 'project' OR length(period) <> 7;
+DELETE FROM grants WHERE scope <> 'project' OR length(period) <> 7;
+DELETE FROM boot_spend WHERE scope <> 'project' OR length(period) <> 7;
+UPDATE alembic_version SET version_num = '0005';
+"""
+
+
+def test_what_was_spent_can_be_filled_in_again(credentials: tuple[str, str], books: Books) -> None:
+    """After the release before has been at work once more, which books into projects' months alone."""
+    migrate(*credentials)
+    book(books, TODAY, 10, owner="ada")
+    assert spent(books, "organization", "o") == {}
+    with psycopg.connect(books.conninfo, autocommit=True) as operator:
+        operator.execute(AGAIN)
+    migrate(*credentials)
+    for scope, scope_id in (("organization", "o"), ("project", "p"), ("key", "k"), ("member", "o/ada")):
+        assert spent(books, scope, scope_id) == {TODAY.isoformat(): 10, TODAY.isoformat()[:7]: 10}

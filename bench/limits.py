@@ -88,7 +88,7 @@ def _make(accounts: httpx.Client, gateway: System, name: str, limits: dict[str, 
     users = {"end_user_limits": limits} if limits else {}
     organization = _post(accounts, "/organizations", {"name": name, **mine, **users})["id"]
     if limits:
-        me = accounts.get("/auth/me").raise_for_status().json()["id"]
+        me = accounts.get("/auth/me").raise_for_status().json()["user_id"]
         accounts.patch(f"/organizations/{organization}/members/{me}", json=mine).raise_for_status()
     project = _post(accounts, f"/organizations/{organization}/projects", {"name": "Bench", **mine, **users})["id"]
     key = _post(accounts, f"/projects/{project}/keys", {"name": "bench", **mine})["key"]

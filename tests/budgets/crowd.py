@@ -19,12 +19,33 @@ BODIES: tuple[tuple[int, dict[str, Any]], ...] = (
     (30, {"model": "auto", "max_tokens": 40}),
     (20, {"model": "auto", "max_tokens": 60, "stream": True}),
     (10, {"model": "sim-length-150", "max_tokens": 2_000, "stream": True}),
+    (6, {"model": "sim-length-2500", "max_tokens": 3_000, "stream": True}),
     (4, {"model": "deep", "max_tokens": 30}),
     (4, {"model": "sim-fault-first.1.500", "max_tokens": 30}),
     (3, {"model": "sim-fault-cut.5", "max_tokens": 60, "stream": True}),
     (2, {"model": "sim-fault-missing-usage", "max_tokens": 30}),
 )
 HANGS_UP = 0.08
+
+EXPECTED = frozenset(
+    (
+        "200",
+        "200 cut",
+        "left",
+        "429 insufficient_quota",
+        "502 upstream_error",
+        "503 upstream_unavailable",
+        "503 budget_unavailable",
+        "503 directory_unavailable",
+        "503 shutting_down",
+        "closed without an answer",
+        "ConnectionRefusedError",
+        "ConnectionResetError",
+        "IncompleteReadError",
+        "timed out",
+    )
+)
+"""What a client may see while parts are killed; nothing else, and above all no 500."""
 
 
 class Crowd:
@@ -80,7 +101,8 @@ class Crowd:
 def _request(target: Target, draw: random.Random) -> bytes:
     chosen = draw.choices([body for _, body in BODIES], [weight for weight, _ in BODIES])[0]
     prompt = f"Tell me story {draw.randrange(1 << 30)}."
-    body = json.dumps({"messages": [{"role": "user", "content": prompt}], **chosen}).encode()
+    fields = {**chosen, "user": target.end_user} if target.end_user else chosen
+    body = json.dumps({"messages": [{"role": "user", "content": prompt}], **fields}).encode()
     head = (
         "POST /v1/chat/completions HTTP/1.1",
         "host: gateway",

@@ -9,11 +9,12 @@ HOLD_TOKENS = 300
 """About what one of the small requests holds in strict mode."""
 
 HOLD_NANOUSD = 60_000
+END_USER = "somebody"
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """`worth`: how many small requests the budget covers. `owner`: project | key | organization."""
+    """`worth`: how many small requests the budget covers. `owner`: project | key | member | organization | end_user."""
 
     name: str
     worth: int
@@ -26,36 +27,47 @@ class Scenario:
     def limits(self) -> dict[str, int]:
         """By the API's names."""
         amount = self.worth * (HOLD_TOKENS if self.unit == "tokens" else HOLD_NANOUSD)
-        return {f"{self.span}_{self.unit if self.unit == 'tokens' else 'cost_nanousd'}": amount}
+        return {f"{self.span}_{self.unit}": amount}
+
+    def limits_in(self, unit: str) -> int | None:
+        """The limit in that unit (tokens | cost_nanousd), if it has one."""
+        return self.limits.get(f"{self.span}_{unit}")
 
 
 SCENARIOS = (
     Scenario("nothing left", 0),
     Scenario("one request", 1),
-    Scenario("three", 3, unit="nanousd"),
+    Scenario("three in money", 3, unit="cost_nanousd"),
     Scenario("ten", 10),
     Scenario("ten a day", 10, span="daily"),
+    Scenario("ten a day in money", 10, span="daily", unit="cost_nanousd"),
     Scenario("forty", 40),
-    Scenario("forty in money", 40, unit="nanousd"),
+    Scenario("forty in money", 40, unit="cost_nanousd"),
     Scenario("two hundred", 200),
     Scenario("a key's forty", 40, owner="key"),
+    Scenario("a member's forty", 40, owner="member"),
+    Scenario("an end user's forty", 40, owner="end_user"),
     Scenario("an organization's forty", 40, owner="organization"),
     Scenario("sliced, three", 3, mode="sliced"),
     Scenario("sliced, forty", 40, mode="sliced"),
-    Scenario("sliced, forty in money", 40, mode="sliced", unit="nanousd"),
+    Scenario("sliced, two hundred", 200, mode="sliced"),
+    Scenario("sliced, forty in money", 40, mode="sliced", unit="cost_nanousd"),
     Scenario("expected, forty", 40, mode="expected"),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A scenario's project and key, and the scope and id that its limit is kept under."""
+    """A scenario's project and key."""
 
     scenario: Scenario
     project_id: str
     key: str
-    scope: str
-    scope_id: str
+
+    @property
+    def end_user(self) -> str | None:
+        """On whose behalf its clients ask."""
+        return END_USER if self.scenario.owner == "end_user" else None
 
 
 def make_targets(rig: Rig) -> list[Target]:
@@ -67,15 +79,18 @@ def make_targets(rig: Rig) -> list[Target]:
 
 
 def _make(rig: Rig, scenario: Scenario) -> Target:
+    limits, owner = scenario.limits, scenario.owner
     organization = rig.organization_id
-    if scenario.owner == "organization":
-        organization = rig.manage("/organizations", {"name": scenario.name, "limits": scenario.limits})["id"]
+    if owner in ("organization", "member"):
+        of_all = {"limits": limits} if owner == "organization" else {}
+        organization = rig.manage("/organizations", {"name": scenario.name, **of_all})["id"]
+    if owner == "member":
+        rig.change(f"/organizations/{organization}/members/{rig.user_id}", {"limits": limits})
     fields: dict[str, Any] = {"name": scenario.name, "budget_mode": scenario.mode}
-    if scenario.owner == "project":
-        fields["limits"] = scenario.limits
+    if owner == "project":
+        fields["limits"] = limits
+    elif owner == "end_user":
+        fields["end_user_limits"] = limits
     project = rig.manage(f"/organizations/{organization}/projects", fields)["id"]
-    key = rig.manage(
-        f"/projects/{project}/keys", {"name": "crowd", **({"limits": scenario.limits} if scenario.owner == "key" else {})}
-    )
-    scope_id = {"project": project, "key": key["id"], "organization": organization}[scenario.owner]
-    return Target(scenario, project, key["key"], scenario.owner, scope_id)
+    key = rig.manage(f"/projects/{project}/keys", {"name": "crowd", **({"limits": limits} if owner == "key" else {})})
+    return Target(scenario, project, key["key"])

@@ -11,7 +11,8 @@ Row = dict[str, Any]
 REQUESTS = """
 SELECT event_id::text, period_day, period_month, request_id, project_id, boot, boot_number, status, usage_source, prompt_tokens,
     completion_tokens, cost_nanousd, hold_tokens, hold_nanousd, cost_verified, cache, attempts,
-    coalesce(decision->>'mode', '') AS mode
+    coalesce(decision->>'mode', '') AS mode, extract(epoch FROM admitted_at)::float AS admitted_at,
+    extract(epoch FROM finished_at)::float AS finished_at
 FROM usage.requests
 """
 

@@ -21,8 +21,13 @@ async def kill_and_restart(rig: Rig, *names: str, seconds: float) -> None:
     """kill -9 all of them at once, start them again in the order of their needs after so many seconds."""
     await asyncio.gather(*(asyncio.to_thread(rig.kill, name) for name in names))
     await asyncio.sleep(seconds)
-    for name in sorted(names, key=RESTART_ORDER.index):
+    for name in sorted(names, key=_rank):
         await asyncio.to_thread(rig.restart, name)
+
+
+def _rank(name: str) -> int:
+    """Gateways come last, however many there are."""
+    return RESTART_ORDER.index("gateway" if name.startswith("gateway") else name)
 
 
 async def until_busy(rig: Rig, gateway: str) -> None:

@@ -18,7 +18,8 @@ class ScopeAsk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One scope and period of an asking boot.
 
     `seq` rises with every ask of this boot for this scope and period; an older one than the last seen changes nothing.
-    `need_*`: by how much more than what is granted a waiting request needs, at the least; `want_*`: what would be comfortable.
+    `need_*`: by how much more than what is granted the first of the waiting requests needs; `waiting_*`: all of them together;
+    `want_*`: what would be comfortable.
     `returning`: the gateway has lowered its own grant to `granted_*` before sending this.
     `limit_*`: the scope's limits in this period as the gateway knows them, of version `limit_version`; usage goes by the newest
     version that anybody has told it.
@@ -42,6 +43,8 @@ class ScopeAsk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     returning: bool = False
     limit_tokens: int | None = None
     limit_nanousd: int | None = None
+    waiting_tokens: int = 0
+    waiting_nanousd: int = 0
 
 
 class GrantAsk(msgspec.Struct, frozen=True, kw_only=True):

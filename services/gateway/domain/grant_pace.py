@@ -28,8 +28,8 @@ RECALLED_SECONDS = 1.0
 
 
 class GrantPace:
-    """One account's conversation with the authority. `active` = the ticks look at it, `in_flight` = an ask is under way, `only_looks` =
-    the next one is to ask for nothing but what requests wait for. `status` is that of the last answer.
+    """One account's conversation with the authority. `active` = the ticks look at it, `in_flight` = an ask is under way, `noted` =
+    the next one is due, `only_looks` = it is to ask for nothing but what requests wait for. `status` is that of the last answer.
     """
 
     __slots__ = (
@@ -43,6 +43,7 @@ class GrantPace:
         "largest",
         "last_reserved",
         "last_settled",
+        "noted",
         "only_looks",
         "rate_nanousd",
         "rate_tokens",
@@ -63,7 +64,7 @@ class GrantPace:
         self.recalled_at = -math.inf
         self.in_vain = (0.0, 0, 0)
         self.status = ""
-        self.in_flight = self.active = self.only_looks = False
+        self.in_flight = self.active = self.noted = self.only_looks = False
 
     def activate(self) -> bool:
         """Begin to look at it; False if it is looked at already."""
@@ -85,7 +86,7 @@ class GrantPace:
             self.largest = (max(tokens, self.largest[0]), max(nanousd, self.largest[1]))
             self.cushion = self._comfortable()
         self._mark()
-        if self.in_flight or not self._is_low(now):
+        if self.in_flight or self.noted or not self._is_low(now):
             return False
         if self._is_dry(now) or now - self.recalled_at < RECALLED_SECONDS:
             return False
@@ -95,6 +96,7 @@ class GrantPace:
             self.boost = min(LARGEST_BOOST, self.boost * 2)
             self.cushion = self._comfortable()
             self._mark()
+        self.noted = True
         return True
 
     def _is_low(self, now: float) -> bool:
@@ -144,7 +146,7 @@ class GrantPace:
         if not returning:
             account.seq += 1
         self.asked_at = now
-        self.in_flight = True
+        self.in_flight, self.noted = True, False
         need_tokens = need_nanousd = all_tokens = all_nanousd = 0
         for tokens, nanousd in waiting:
             if all_tokens == all_nanousd == 0:  # whoever came first decides whether anything is left
@@ -170,6 +172,8 @@ class GrantPace:
             granted_nanousd=account.granted_nanousd,
             need_tokens=need_tokens,
             need_nanousd=need_nanousd,
+            waiting_tokens=0 if returning else short_tokens,
+            waiting_nanousd=0 if returning else short_nanousd,
             want_tokens=0 if returning else short_tokens + max(0, cushion[0] - max(0, left[0])),
             want_nanousd=0 if returning else short_nanousd + max(0, cushion[1] - max(0, left[1])),
             returning=returning,

@@ -30,6 +30,9 @@ PAUSE = 0.003
 """Between asks of a waiting request while others return what they hold, or while usage learns of new limits: about so long that takes."""
 
 JUST_NOW = 0.005
+LATELY = 2.0
+"""Seconds for which an answer says how things are, to a request that got none of its own in time."""
+
 SILENT_PAUSE = 0.25
 
 Name = tuple[str, str, str]
@@ -134,8 +137,8 @@ class Grants:
         return self._paces[_name(account)].is_exhausted(tokens, nanousd, time.monotonic())
 
     def is_held_elsewhere(self, account: ScopeAccount, tokens: int, nanousd: int) -> bool:
-        """Whether by the last answer more is missing than nobody has been promised: others hold it, or it is spent."""
-        return self._paces[_name(account)].lacks(tokens, nanousd)
+        """Whether the authority has said lately that less is left than is missing: others hold it, or it is spent."""
+        return time.monotonic() - account.answered_at < LATELY and self._paces[_name(account)].lacks(tokens, nanousd)
 
     def waited_in_vain(self, account: ScopeAccount, tokens: int, nanousd: int) -> None:
         """The wait for what others were to return is over: for a moment nobody need wait for as much."""

@@ -131,29 +131,26 @@ class TakeHold:
 
         Raises QuotaExceeded or BudgetUnavailable.
         """
-        began = time.monotonic()
         while not self.take_now(hold, standing, tokens, nanousd):
             blocking = hold.all_blocking(tokens, nanousd)
             for account in blocking:
                 if self.grants.is_exhausted(account, tokens, nanousd):
                     raise exceeded(account, tokens, nanousd, standing.caller.organization.time_zone, time.time())
             if patience.left <= 0 or not blocking or self.grants.asking.is_silent:
-                return self._undecided(hold, standing, blocking, tokens, nanousd, began)
+                return self._undecided(hold, standing, blocking, tokens, nanousd)
             await lend(patience, self.grants.wait(blocking, tokens, nanousd, patience.left))
         return ""
 
-    def _undecided(
-        self, hold: Hold, standing: Standing, blocking: list[ScopeAccount], tokens: int, nanousd: int, began: float
-    ) -> str:
-        """It is not granted in time. Where the authority said meanwhile that others hold it, or that it is not there, the budget is
-        the reason; where nobody said anything, the project's policy decides.
+    def _undecided(self, hold: Hold, standing: Standing, blocking: list[ScopeAccount], tokens: int, nanousd: int) -> str:
+        """It is not granted in time. Where the authority has just said that others hold it, or that it is spent, the budget is the
+        reason; where nobody has said anything lately, the project's policy decides.
         """
         if self.grants.asking.is_silent or not blocking:
             for account in blocking:
                 self.grants.ask_again(account)
         else:
             for account in blocking:
-                if account.answered_at >= began and self.grants.is_held_elsewhere(account, tokens, nanousd):
+                if self.grants.is_held_elsewhere(account, tokens, nanousd):
                     self.grants.waited_in_vain(account, tokens, nanousd)
                     raise exceeded(account, tokens, nanousd, standing.caller.organization.time_zone, time.time())
         policy = standing.caller.project.on_no_grant

@@ -15,8 +15,8 @@ class Unit:
     """One unit (tokens or nano-USD) of a scope and period, as the books and the asking boot see it.
 
     Books: `limit` (None = none), `spent_total` over all boots, `held_elsewhere` = what other open boots may still spend,
-    `granted` and `spent` of the asking boot. Ask: `settled` and `reserved` now, `believed` = the grant the boot works with,
-    `need` and `want` above that.
+    `granted` and `spent` of the asking boot. Ask: `settled` and `reserved` now, `believed` = the grant the boot works with;
+    above that `need` of the first request that waits, `waiting` of all that wait, and `want`.
     """
 
     limit: int | None
@@ -29,6 +29,7 @@ class Unit:
     believed: int | None = 0
     need: int = 0
     want: int = 0
+    waiting: int = 0
 
     @property
     def used_by_boot(self) -> int:
@@ -93,12 +94,13 @@ def _returned(unit: Unit) -> int | None:
 
 
 def _increment(unit: Unit, active_gateways: int) -> int | None:
-    """None = the need does not fit. Near the limit the increment shrinks with the pool, but never below the need."""
+    """None = the need does not fit. Whoever waits gets what there is; what is asked for ahead of need shrinks with the pool."""
     if unit.limit is None:
         return 0
     floor, pool = unit.floor, unit.pool(unit.floor)
     need = max(0, unit.target + unit.need - floor)
-    want = max(need, unit.target + unit.want - floor)
     if need > max(0, pool):
         return None
-    return max(need, min(want, max(0, pool) // (2 * max(1, active_gateways))))
+    waiting = max(0, unit.target + unit.waiting - floor)
+    want = max(0, unit.target + unit.want - floor)
+    return max(need, min(waiting, max(0, pool)), min(want, max(0, pool) // (2 * max(1, active_gateways))))

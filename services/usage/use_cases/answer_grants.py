@@ -154,6 +154,7 @@ def units_of(ask: ScopeAsk, books: ScopeBooks) -> tuple[Unit, Unit]:
             believed=ask.granted_tokens,
             need=ask.need_tokens,
             want=ask.want_tokens,
+            waiting=ask.waiting_tokens,
         ),
         Unit(
             limit=books.limit_nanousd,
@@ -166,6 +167,7 @@ def units_of(ask: ScopeAsk, books: ScopeBooks) -> tuple[Unit, Unit]:
             believed=ask.granted_nanousd,
             need=ask.need_nanousd,
             want=ask.want_nanousd,
+            waiting=ask.waiting_nanousd,
         ),
     )
 

@@ -25,14 +25,17 @@ def refused_by(answer: Answer) -> str:
 
 @pytest.mark.parametrize("span", ["daily", "monthly"])
 @pytest.mark.parametrize("unit", ["tokens", "cost"])
-@pytest.mark.parametrize("owner", ["organization", "project", "key", "end_user"])
+@pytest.mark.parametrize("owner", ["organization", "project", "key", "member", "end_user"])
 def test_every_owners_budget_refuses_in_its_own_name(world: World, owner: str, span: str, unit: str) -> None:
     """By the day and by the month, in tokens and in money; an answer that fits is served."""
     limit = {f"{span}_{unit if unit == 'tokens' else 'cost_nanousd'}": 1}
     organization = ""
     fields: dict[str, Any] = {}
-    if owner == "organization":
-        organization = world.manage("POST", "/organizations", {"name": "Tight", "limits": limit})["id"]
+    if owner in ("organization", "member"):
+        of_all = {"limits": limit} if owner == "organization" else {}
+        organization = world.manage("POST", "/organizations", {"name": "Tight", **of_all})["id"]
+        if owner == "member":
+            world.manage("PATCH", f"/organizations/{organization}/members/{world.user_id}", {"limits": limit})
     elif owner == "end_user":
         fields["end_user_limits"] = limit
     project = world.new_project(organization=organization, **fields)
@@ -41,6 +44,8 @@ def test_every_owners_budget_refuses_in_its_own_name(world: World, owner: str, s
         eventually(lambda: world.gateway.chat(project, **CAPPED).status == 429)
     if owner == "key":
         project = world.new_key(project.id, limits=limit)
+    if owner == "member":
+        eventually(lambda: world.gateway.chat(project, **CAPPED).status == 429)
     assert refused_by(world.gateway.chat(project, user="ada", **CAPPED)) == f"{owner}.{span}_{unit}"
     if owner == "end_user":
         assert world.gateway.chat(project, **CAPPED).status == 200, "a request of nobody in particular"
@@ -112,6 +117,25 @@ def test_a_limit_that_does_not_refuse(world: World, enforcement: str, header: st
         assert response.headers.get("x-codexflow-would-refuse") == header
 
 
+def test_a_shadow_limit_far_away_says_nothing(world: World) -> None:
+    """Not even at the first request, when nothing has been granted yet."""
+    project = world.new_project(
+        tokens=10**6, enforcement="shadow", limits={"monthly_tokens": 10**6, "requests_per_minute": 1_000}
+    )
+    answers = [world.gateways[number % 2].chat(project, **CAPPED) for number in range(6)]
+    assert {answer.status for answer in answers} == {200}
+    assert [answer.headers.get("x-codexflow-would-refuse") for answer in answers] == [None] * 6
+
+
+def test_a_shadow_rate_limit_says_what_it_would_refuse(world: World) -> None:
+    """Once it is used up; everything is let in."""
+    project = world.new_project(enforcement="shadow", limits={"requests_per_minute": 3})
+    answers = [world.gateway.chat(project, **CAPPED) for _ in range(6)]
+    assert {answer.status for answer in answers} == {200}
+    told = [answer.headers.get("x-codexflow-would-refuse") for answer in answers]
+    assert (told[0], told[-1]) == (None, "project.requests_per_minute")
+
+
 @pytest.mark.parametrize(("policy", "cost_status"), [("estimate", "estimated"), ("allow", "unpriced")])
 def test_a_model_without_a_price_under_a_cost_limit(world: World, policy: str, cost_status: str) -> None:
     """Charged at the dearest rates of the book, or let pass and flagged, as the project says."""
@@ -156,6 +180,85 @@ def test_no_more_at_once_than_the_concurrency_limit(world: World) -> None:
     eventually(lambda: world.gateway.chat(project, **CAPPED).status == 200)
 
 
+def test_a_request_that_the_budget_refuses_uses_nothing_of_the_minute(world: World) -> None:
+    """However often it is tried; its refusal tells where the minute stands, in OpenAI's names."""
+    project = world.new_project(tokens=2_000, limits={"monthly_tokens": 2_000, "requests_per_minute": 4})
+    refusals = [world.gateway.chat(project, model="sim-fast-1", max_tokens=9_000) for _ in range(8)]
+    assert {refused_by(refusal) for refusal in refusals} == {"project.monthly_tokens"}
+    assert refusals[-1].headers["x-ratelimit-remaining-requests"] == "4"
+    assert world.gateway.chat(project, **CAPPED).status == 200
+
+
+def test_concurrency_over_two_gateways_and_a_death(world: World) -> None:
+    """No more at once than the limit, through whichever gateway; the slots of one that is killed come back by themselves."""
+    project = world.new_project(limits={"concurrency": 3})
+    doomed = world.add_gateway()
+    try:
+        eventually(lambda: doomed.chat(project, **CAPPED).status == 200)
+        with ExitStack() as admitted:
+            streams = [admitted.enter_context(gateway.stream(project, **HELD)) for gateway in (doomed, doomed, world.gateway)]
+            statuses = [stream.status_code for stream in streams]
+            assert statuses.count(200) >= 2
+            if statuses.count(200) == 3:
+                assert refused_by(world.gateways[1].chat(project, **CAPPED)) == "project.concurrency"
+            doomed.process.kill()
+        with ExitStack() as admitted:
+
+            def all_three() -> bool:
+                with ExitStack() as tried:
+                    found = [tried.enter_context(world.gateway.stream(project, **HELD)) for _ in range(3)]
+                    if {stream.status_code for stream in found} == {200}:
+                        admitted.enter_context(tried.pop_all())
+                        return True
+                return False
+
+            eventually(all_three, timeout=120)
+    finally:
+        world.remove_gateway(doomed)
+
+
+def test_limits_of_client_addresses(world: World) -> None:
+    """Requests a minute and at once of every address, over all keys; another address behind a trusted proxy has its own."""
+    settings = {"IP_REQUESTS_PER_MINUTE": "4", "IP_CONCURRENCY": "3", "TRUSTED_PROXIES": "127.0.0.0/8"}
+    gateway = world.add_gateway(**settings)
+    one, other = world.new_project(), world.new_project()
+
+    def asked(key: Project, address: str) -> Answer:
+        return gateway.chat(key, headers={"x-forwarded-for": address}, **CAPPED)
+
+    try:
+        answers = [asked((one, other)[number % 2], "203.0.113.7") for number in range(8)]
+        assert [answer.status for answer in answers].count(200) == 4
+        assert refused_by(answers[-1]) == "ip.requests_per_minute"
+        assert asked(one, "203.0.113.8").status == 200
+        inside, outside = "2001:db8:0:1::1", "2001:db8:0:2::1"
+        for number in range(4):
+            assert asked(one, f"2001:db8:0:1::{number + 1}").status == 200
+        assert refused_by(asked(one, inside)) == "ip.requests_per_minute", "an IPv6 client has a whole /64"
+        assert asked(one, outside).status == 200
+    finally:
+        world.remove_gateway(gateway)
+
+
+def test_what_was_streamed_is_charged_though_the_client_left_before_its_usage_came(world: World) -> None:
+    """In expected mode an answer may be longer than its hold: what was seen of it is booked, so that hanging up pays nobody."""
+    project = world.new_project(tokens=10**7, budget_mode="expected")
+    for _ in range(16):
+        assert world.gateway.chat(project, model="sim-length-5000", max_tokens=20).status == 200
+    with world.gateway.stream(project, model="sim-length-5000", max_tokens=6_000) as response:
+        seen = 0
+        for event in events(response):
+            seen += bool(event.get("choices") and event["choices"][0]["delta"].get("content"))
+            if seen == 600:
+                break
+    rows = world.wait_booked(project, 17)
+    last = max(rows, key=lambda row: row["event_id"])
+    assert last["status"] == "client_closed"
+    assert last["hold_tokens"] < 600
+    if last["usage_source"] == "estimated":
+        assert last["completion_tokens"] >= 600
+
+
 def ask(gateway: Gateway, project: Project, **fields: Any) -> Any:
     """POST /v1/estimate."""
     body = {"model": "auto", "messages": [{"role": "user", "content": "Hello!"}], **fields}
@@ -181,6 +284,38 @@ def test_ask_first(world: World) -> None:
     assert len(world.wait_booked(project, 2)) == 2
 
 
+def test_ask_first_counts_limits_per_minute_and_what_others_hold(world: World) -> None:
+    """A minute that is used up refuses; budget that another gateway keeps ready is contended, not gone."""
+    project = world.new_project(limits={"requests_per_minute": 2, "tokens_per_minute": 5_000})
+    told = ask(world.gateway, project, max_tokens=40)
+    assert told["verdict"] == "admitted"
+    assert {limit["limit_source"] for limit in told["limits"]} == {"project.requests_per_minute", "project.tokens_per_minute"}
+    assert ask(world.gateway, project, max_tokens=5_000)["refused_by"] == ["project.tokens_per_minute"]
+    while world.gateway.chat(project, **CAPPED).status == 200:
+        pass
+    told = ask(world.gateway, project, max_tokens=40)
+    assert (told["verdict"], told["refused_by"]) == ("refused", ["project.requests_per_minute"])
+
+    held = world.new_project(tokens=1_000)
+    with world.gateways[0].stream(held, model="sim-fault-slow.1000", max_tokens=500) as response:
+        assert response.status_code == 200
+        told = ask(world.gateways[1], held, max_tokens=600)
+    assert (told["verdict"], told["refused_by"]) == ("contended", ["project.monthly_tokens"])
+
+
+def test_quota_tells_limits_per_minute_and_the_bound(world: World) -> None:
+    """Per project: in strict mode nothing can be overspent, in sliced mode a slice for each stream under way, in tokens and money."""
+    strict = world.new_project(tokens=10**6, limits={"monthly_tokens": 10**6, "requests_per_minute": 60})
+    sliced = world.new_project(budget_mode="sliced", limits={"monthly_cost_nanousd": 10**9, "concurrency": 5})
+    told = call("GET", f"{world.gateway.url}/v1/quota", bearer=strict.key).json
+    assert [view["limit_source"] for view in told["rate_limits"]] == ["project.requests_per_minute"]
+    assert told["rate_limits"][0]["headroom"] == 60
+    assert (told["overspend_bound"]["tokens"], told["overspend_bound"]["nanousd"]) == (0, 0)
+    bound = call("GET", f"{world.gateway.url}/v1/quota", bearer=sliced.key).json["overspend_bound"]
+    assert (bound["per_request_tokens"], bound["requests_at_once"], bound["tokens"]) == (SLICE, 5, 5 * SLICE)
+    assert bound["nanousd"] == 5 * bound["per_request_nanousd"] > 0
+
+
 def explain(gateway: Gateway, project: Project, request_id: str) -> Answer:
     """GET /v1/requests/{id}/explain."""
     return call("GET", f"{gateway.url}/v1/requests/{request_id}/explain", bearer=project.key)
@@ -203,6 +338,12 @@ def test_ask_afterwards(world: World) -> None:
         "project.monthly_tokens",
         "insufficient_quota",
     )
+    assert told["budget"]["counted_against"] == ["project.monthly_tokens"]
+    limited = world.new_key(project.id, limits={"requests_per_minute": 1})
+    while (answer := world.gateway.chat(limited, **CAPPED)).status == 200:
+        pass
+    told = eventually(lambda: explain(world.gateway, project, answer.headers["x-request-id"]).json.get("refused_by"))
+    assert told == "key.requests_per_minute"
     foreign = explain(world.gateway, other, served.headers["x-request-id"])
     assert (foreign.status, foreign.json["error"]["code"]) == (404, "request_not_found")
 

@@ -122,7 +122,8 @@ class ProjectRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 class OrganizationRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An organization: the calendar of its budgets and how stale a gateway's view of it may be.
 
-    `enforcement` is that of the organization's limits and of its members'.
+    `enforcement` is that of the organization's limits and of its members'. `time_zone` counts from `time_zone_from` on (Unix
+    milliseconds), until then `earlier_time_zone`; without these, always.
     """
 
     organization_id: str
@@ -135,6 +136,12 @@ class OrganizationRecord(msgspec.Struct, frozen=True, kw_only=True, omit_default
     end_user_limits: Limits = NO_LIMITS
     alert_percents: tuple[int, ...] = ()
     enforcement: Enforcement = "hard"
+    earlier_time_zone: str | None = None
+    time_zone_from: int = 0
+
+    def zone_at(self, at_ms: int) -> str:
+        """The time zone by which days and months are told at a moment (Unix milliseconds)."""
+        return self.earlier_time_zone if self.earlier_time_zone is not None and at_ms < self.time_zone_from else self.time_zone
 
 
 class MemberRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

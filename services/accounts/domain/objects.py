@@ -44,9 +44,15 @@ class Organization(msgspec.Struct, frozen=True, kw_only=True):
     end_user_limits: Limits = NO_LIMITS
     alert_percents: tuple[int, ...] = ()
     enforcement: str = "hard"
+    earlier_time_zone: str | None = None
+    time_zone_from: datetime | None = None
     version: int
     created_at: datetime
     updated_at: datetime
+
+    def counting_time_zone(self, now: datetime) -> str:
+        """By which its days are told now: a change counts from a later month on."""
+        return self.record().zone_at(int(now.timestamp() * 1000))
 
     def record(self) -> OrganizationRecord:
         """What the gateways and usage know of it."""
@@ -61,6 +67,8 @@ class Organization(msgspec.Struct, frozen=True, kw_only=True):
             end_user_limits=self.end_user_limits,
             alert_percents=self.alert_percents,
             enforcement=self.enforcement,  # type: ignore[arg-type] # a CHECK constraint holds the closed list
+            earlier_time_zone=self.earlier_time_zone,
+            time_zone_from=int(self.time_zone_from.timestamp() * 1000) if self.time_zone_from else 0,
         )
 
 

@@ -43,6 +43,10 @@ class OrganizationAnswer(Answer):
     slug: str = Field(examples=["example-ltd"])
     status: OrganizationStatus
     time_zone: str = Field(examples=["Europe/Berlin"])
+    earlier_time_zone: str | None = Field(
+        description="By which days and months are still told after a change, until time_zone_from"
+    )
+    time_zone_from: datetime | None = Field(description="The first month that has begun in both zones; null without a change")
     max_staleness_seconds: int
     limits: LimitsAnswer
     end_user_limits: LimitsAnswer

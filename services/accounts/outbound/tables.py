@@ -109,6 +109,8 @@ organizations = Table(
     Column("end_user_limits", _document(), nullable=False, server_default=text("'{}'::jsonb")),
     _list("alert_percents"),
     Column("enforcement", Text, nullable=False, server_default="hard"),
+    Column("earlier_time_zone", Text),
+    Column("time_zone_from", DateTime(timezone=True)),
     *_versioned(),
     UniqueConstraint("slug"),
     _one_of("status", "active", "suspended"),

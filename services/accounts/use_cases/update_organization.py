@@ -1,5 +1,6 @@
 """Change an organization: name, slug, time zone, staleness, limits, or suspend it."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -9,6 +10,7 @@ from accounts.domain.audit import status_action
 from accounts.domain.limits import changed_limits
 from accounts.domain.objects import Organization
 from accounts.domain.principal import Principal
+from accounts.domain.time_zones import changed_time_zone
 from accounts.outbound.audit import note
 from accounts.outbound.limit_columns import parted
 from accounts.outbound.organizations import change_organization, find_organization
@@ -65,6 +67,9 @@ def permissions_for(changes: dict[str, Any]) -> set[Permission]:
 
 def _values(before: Organization, changes: dict[str, Any]) -> dict[str, Any]:
     values = dict(changes)
+    if "time_zone" in changes:
+        now = datetime.now(UTC)
+        values |= changed_time_zone(before.counting_time_zone(now), changes["time_zone"], now)
     if "limits" in changes:
         values |= parted(changed_limits(before.limits, changes["limits"]))
     if "end_user_limits" in changes:

@@ -16,6 +16,7 @@ class LocalDay:
     day: str
     month: str
     ends_at: int
+    zone: str = "UTC"
 
 
 class Calendar:
@@ -31,7 +32,7 @@ class Calendar:
             return known
         day = period_day(datetime.fromtimestamp(now_ms / 1000, UTC), time_zone)
         ends_at = int(period_end(day, time_zone).timestamp() * 1000)
-        self._days[time_zone] = local = LocalDay(day, day[:7], ends_at)
+        self._days[time_zone] = local = LocalDay(day, day[:7], ends_at, time_zone)
         return local
 
 

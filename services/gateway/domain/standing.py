@@ -26,6 +26,11 @@ class Standing:
     largest_tokens: int = -1
     largest_nanousd: int = -1
 
+    @property
+    def zone(self) -> str:
+        """The time zone of its day."""
+        return self.day.zone
+
 
 def stand(caller: Caller, day: LocalDay, counted: Sequence[tuple[ScopeAccount, Enforcement]]) -> Standing:
     """Sort the accounts out."""

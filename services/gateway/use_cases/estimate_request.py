@@ -87,7 +87,7 @@ def _budget(account: ScopeAccount, enforcement: Enforcement, run: Run, began: fl
         "scope": account.scope,
         "scope_id": account.scope_id,
         "period": account.period,
-        "resets_at": text_of(period_end(account.period, run.caller.organization.time_zone)),
+        "resets_at": text_of(period_end(account.period, run.standing.zone)),
         "enforcement": enforcement,
         "limit_tokens": account.limit_tokens,
         "limit_nanousd": account.limit_nanousd,

@@ -48,7 +48,7 @@ class PlanRequest:
         request, fields = chat_request.read(body)
         characters = request.characters()
         route = self._route(caller, request, asked_tier, characters)
-        day = self.calendar.day(caller.organization.time_zone, now)
+        day = self.calendar.day(caller.organization.zone_at(now), now)
         end_user = request.end_user
         standing = self.take_hold.standing(caller, day, end_user)
         price = self._price(caller, route, standing)

@@ -61,7 +61,8 @@ class ShowQuota:
 
     def __call__(self, caller: Caller) -> dict[str, Any]:
         """JSON-ready: budgets of everything that counts and limits per minute, with the bound on overspending."""
-        day = self.calendar.day(caller.organization.time_zone, time.time_ns() // 1_000_000)
+        now_ms = time.time_ns() // 1_000_000
+        day = self.calendar.day(caller.organization.zone_at(now_ms), now_ms)
         standing = self.take_hold.standing(caller, day, None)
         # The project's month first, whether it has a limit or not; of the others those that have one.
         first = standing.accounts[0]
@@ -71,12 +72,12 @@ class ShowQuota:
         gateways = self.take_hold.grants.gateways
         return {
             "object": "list",
-            "data": [self._describe(account, enforcement, caller) for account, enforcement in shown],
+            "data": [self._describe(account, enforcement, standing.zone) for account, enforcement in shown],
             "rate_limits": [view for scope, enforcement in rated for view in rate_views(scope, enforcement, now)],
             "overspend_bound": overspend_bound(caller, self.dearest, most_in_flight=self.most_in_flight * gateways),
         }
 
-    def _describe(self, account: ScopeAccount, enforcement: Enforcement, caller: Caller) -> dict[str, Any]:
+    def _describe(self, account: ScopeAccount, enforcement: Enforcement, zone: str) -> dict[str, Any]:
         state = self.states.find(account.scope, account.scope_id, account.period)
         return {
             "object": "quota",
@@ -84,7 +85,7 @@ class ShowQuota:
             "scope_id": account.scope_id,
             "period": account.period,
             "enforcement": enforcement,
-            "resets_at": text_of(period_end(account.period, caller.organization.time_zone)),
+            "resets_at": text_of(period_end(account.period, zone)),
             "limit_tokens": account.limit_tokens,
             "limit_nanousd": account.limit_nanousd,
             "used_tokens": state.used_tokens if state else None,

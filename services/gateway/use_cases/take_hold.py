@@ -85,7 +85,7 @@ class TakeHold:
         if len(self._next_day) >= MOST_KEPT:
             self._next_day.clear()
         self._next_day[caller.key.key_id] = standing.day.day
-        following = Calendar().day(caller.organization.time_zone, ends_at)
+        following = Calendar().day(caller.organization.zone_at(ends_at), ends_at)
         for account, _ in self._stand(caller, following, None).limited:
             self.grants.expect(account)
 
@@ -98,7 +98,8 @@ class TakeHold:
         if not isinstance(record, ProjectRecord | OrganizationRecord) or organization is None:
             return
         if record.status == "active" and not self.grants.is_crowded:
-            day = self.calendar.day(organization.time_zone, time.time_ns() // 1_000_000)
+            now = time.time_ns() // 1_000_000
+            day = self.calendar.day(organization.zone_at(now), now)
             for period in (day.month, day.day):
                 if limits_of_period(scope.limits, period) != (None, None):
                     self.grants.expect(self._account(scope.name, scope.scope_id, period, scope.limits))
@@ -135,7 +136,7 @@ class TakeHold:
             blocking = hold.all_blocking(tokens, nanousd)
             for account in blocking:
                 if self.grants.is_exhausted(account, tokens, nanousd):
-                    raise exceeded(account, tokens, nanousd, standing.caller.organization.time_zone, time.time())
+                    raise exceeded(account, tokens, nanousd, standing.zone, time.time())
             if patience.left <= 0 or not blocking or self.grants.asking.is_silent:
                 return self._undecided(hold, standing, blocking, tokens, nanousd)
             await lend(patience, self.grants.wait(blocking, tokens, nanousd, patience.left))
@@ -152,7 +153,7 @@ class TakeHold:
             for account in blocking:
                 if self.grants.is_held_elsewhere(account, tokens, nanousd):
                     self.grants.waited_in_vain(account, tokens, nanousd)
-                    raise exceeded(account, tokens, nanousd, standing.caller.organization.time_zone, time.time())
+                    raise exceeded(account, tokens, nanousd, standing.zone, time.time())
         policy = standing.caller.project.on_no_grant
         if policy == "open" or (policy == "grace" and self._within_grace(standing, tokens, nanousd)):
             hold.force(tokens, nanousd)

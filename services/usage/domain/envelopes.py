@@ -56,6 +56,13 @@ def _decode(text: bytes) -> Sequence[RequestSettled | msgspec.Raw]:
         return _pieces.decode(text)
 
 
+def _row(event: RequestSettled, receipt: Receipt, number: int, book: PriceBook) -> SettledRow:
+    """Raises BadEvent, also for one of another boot than the header's: it would be counted against that one's grants."""
+    if event.boot != receipt.boot:
+        raise BadEvent("boot: not the header's")
+    return row_of(event, number, book)
+
+
 def _sort_out(pieces: Sequence[RequestSettled | msgspec.Raw], receipt: Receipt, book: PriceBook) -> Envelope:
     rows: list[SettledRow] = []
     refused: list[msgspec.Raw] = []
@@ -63,7 +70,7 @@ def _sort_out(pieces: Sequence[RequestSettled | msgspec.Raw], receipt: Receipt, 
     for position, piece in enumerate(pieces):
         try:
             event = _one.decode(bytes(piece)) if isinstance(piece, msgspec.Raw) else piece
-            rows.append(row_of(event, receipt.first + position, book))
+            rows.append(_row(event, receipt, receipt.first + position, book))
         except (msgspec.ValidationError, BadEvent) as bad:
             refused.append(piece if isinstance(piece, msgspec.Raw) else msgspec.Raw(msgspec.json.encode(piece)))
             reasons.append(f"[{position}] {bad}")

@@ -10,13 +10,14 @@ from common.contracts.directory import OrganizationRecord, ProjectRecord
 ORGANIZATION = """
 INSERT INTO organizations AS o (
     organization_id, version, status, name, time_zone, limit_version, monthly_tokens, monthly_cost_nanousd, daily_tokens,
-    daily_cost_nanousd, alert_percents
-) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+    daily_cost_nanousd, alert_percents, earlier_time_zone, time_zone_from
+) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, to_timestamp(%s / 1000.0))
 ON CONFLICT (organization_id) DO UPDATE SET
     version = excluded.version, status = excluded.status, name = excluded.name, time_zone = excluded.time_zone,
     limit_version = excluded.limit_version, monthly_tokens = excluded.monthly_tokens,
     monthly_cost_nanousd = excluded.monthly_cost_nanousd, daily_tokens = excluded.daily_tokens,
-    daily_cost_nanousd = excluded.daily_cost_nanousd, alert_percents = excluded.alert_percents
+    daily_cost_nanousd = excluded.daily_cost_nanousd, alert_percents = excluded.alert_percents,
+    earlier_time_zone = excluded.earlier_time_zone, time_zone_from = excluded.time_zone_from
 WHERE o.version < excluded.version
 """
 
@@ -36,7 +37,7 @@ WHERE p.version < excluded.version
 
 FIND = """
 SELECT p.project_id, p.organization_id, p.limit_version, p.monthly_tokens, p.monthly_cost_nanousd,
-    coalesce(o.time_zone, 'UTC') AS time_zone
+    coalesce(CASE WHEN now() < o.time_zone_from THEN o.earlier_time_zone END, o.time_zone, 'UTC') AS time_zone
 FROM projects p LEFT JOIN organizations o USING (organization_id)
 WHERE p.project_id = %s
 """
@@ -72,6 +73,8 @@ async def put(connection: AsyncConnection, record: OrganizationRecord | ProjectR
                 limits.daily_tokens,
                 limits.daily_cost_nanousd,
                 list(record.alert_percents),
+                record.earlier_time_zone,
+                record.time_zone_from or None,
             ),
         )
     else:

@@ -14,7 +14,7 @@ SELECT
     l.scope, l.scope_id, l.period, l.spent_tokens, l.spent_nanousd, b.limit_tokens, b.limit_nanousd, b.limit_version,
     l.organization_id, l.project_id,
     CASE WHEN l.scope IN ('organization', 'member') THEN o.alert_percents ELSE p.alert_percents END AS alert_percents,
-    coalesce(o.time_zone, 'UTC') AS time_zone
+    coalesce(CASE WHEN now() < o.time_zone_from THEN o.earlier_time_zone END, o.time_zone, 'UTC') AS time_zone
 FROM unnest(%s::text[], %s::text[], %s::text[]) AS asked(scope, scope_id, period)
 JOIN ledger l USING (scope, scope_id, period)
 LEFT JOIN projects p ON p.project_id = l.project_id

@@ -1,6 +1,7 @@
 """Organizations: limits, who may change what, and what the gateways are told."""
 
 import uuid
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -37,6 +38,23 @@ def test_limits_are_given_at_the_creation(accounts: Service, owner: Person):
     record = bucket.wait_for(accounts.bus, f"organization.{organization['id']}")
     assert record["limits"] == {**limits, "version": 1}
     assert (record["end_user_limits"], record["alert_percents"]) == ({"version": 1, "daily_tokens": 9}, [1, 50, 100, 200])
+
+
+def test_another_time_zone_counts_from_a_later_month_on(accounts: Service, owner: Person, organization: str):
+    """What counts until then is told, to the client and to the gateways; going back calls it off."""
+    path = f"/organizations/{organization}"
+    changed = owner.patch(path, json={"time_zone": "Asia/Tokyo"}).json()
+    assert (changed["time_zone"], changed["earlier_time_zone"]) == ("Asia/Tokyo", "UTC")
+    begins = datetime.fromisoformat(changed["time_zone_from"])
+    assert begins > datetime.now(UTC)
+    assert (begins.day, begins.hour) == (1, 0)
+    record = bucket.wait_for(accounts.bus, f"organization.{organization}", version=2)
+    assert (record["time_zone"], record["earlier_time_zone"]) == ("Asia/Tokyo", "UTC")
+    assert record["time_zone_from"] == begins.timestamp() * 1000
+    again = owner.patch(path, json={"time_zone": "Europe/Berlin"}).json()
+    assert (again["time_zone"], again["earlier_time_zone"]) == ("Europe/Berlin", "UTC")
+    back = owner.patch(path, json={"time_zone": "UTC"}).json()
+    assert (back["time_zone"], back["earlier_time_zone"], back["time_zone_from"]) == ("UTC", None, None)
 
 
 def test_a_change_of_limits_merges_and_raises_their_version(accounts: Service, owner: Person, organization: str):

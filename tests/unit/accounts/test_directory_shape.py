@@ -21,8 +21,8 @@ FIELDS = {
         "Limits": "concurrency daily_cost_nanousd daily_tokens monthly_cost_nanousd monthly_tokens requests_per_minute "
         "tokens_per_minute version",
         "MemberRecord": "kind limits member_id organization_id status version",
-        "OrganizationRecord": "alert_percents end_user_limits enforcement limits max_staleness_seconds name organization_id status "
-        "time_zone version",
+        "OrganizationRecord": "alert_percents earlier_time_zone end_user_limits enforcement limits max_staleness_seconds name "
+        "organization_id status time_zone time_zone_from version",
         "ProjectRecord": "alert_percents budget_mode cache end_user_limits enforcement environment limits models name on_no_grant "
         "on_unpriced organization_id project_id retention_days revoked_streams status tier version",
     },

@@ -69,6 +69,27 @@ def test_what_is_remembered_ends_with_the_day() -> None:
     assert calendar.day("UTC", first.ends_at).month == "2026-12"
 
 
+def test_another_time_zone_counts_from_its_moment_on() -> None:
+    """A gateway goes by the organization's record, to the millisecond."""
+    begins = ms("2026-12-01T08:00:00")
+    record = OrganizationRecord(
+        organization_id="o",
+        version=1,
+        status="active",
+        time_zone="America/Los_Angeles",
+        earlier_time_zone="UTC",
+        time_zone_from=begins,
+    )
+    calendar = Calendar()
+    days = [
+        calendar.day(record.zone_at(at), at)
+        for at in (ms("2026-11-30T23:59:59"), ms("2026-12-01T00:00:00"), begins - 1, begins, ms("2026-12-02T07:59:59"))
+    ]
+    assert [day.day for day in days] == ["2026-11-30", *["2026-12-01"] * 4]
+    assert [day.zone for day in days[2:4]] == ["UTC", "America/Los_Angeles"]
+    assert days[3].ends_at == ms("2026-12-02T08:00:00")
+
+
 def make_caller() -> Caller:
     organization = OrganizationRecord(organization_id="o", version=1, status="active", time_zone="Europe/Berlin")
     project = ProjectRecord(

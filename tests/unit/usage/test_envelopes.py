@@ -39,11 +39,12 @@ def test_good_events_are_numbered_from_the_header() -> None:
         {"prompt_tokens": -1},
         {"cost_nanousd": 2**60},
         {"organization_id": "a.b c"},
+        {"boot": "another"},
     ],
 )
 def test_a_bad_event_is_parked_without_its_neighbours(changes: dict[str, object]) -> None:
     """The others are booked, all numbers count as received, the reason names the position."""
-    events = [make_event(PROJECT, BOOT), make_event(PROJECT, BOOT, **changes), make_event(PROJECT, BOOT)]
+    events = [make_event(PROJECT, BOOT), msgspec.structs.replace(make_event(PROJECT, BOOT), **changes), make_event(PROJECT, BOOT)]
     found = opened(msgspec.json.encode(events), 1, 3)
     assert [row.number for row in found.rows] == [1, 3]
     assert found.parked is not None
@@ -55,7 +56,7 @@ def test_a_bad_event_is_parked_without_its_neighbours(changes: dict[str, object]
 def test_an_event_of_another_shape_is_parked_alone() -> None:
     """A field of the wrong type, in the middle of good ones."""
     good = msgspec.json.encode(make_event(PROJECT, BOOT))
-    found = opened(b"[" + good + b',{"event_id": 5},' + good.replace(BOOT.encode(), b"other") + b"]", 1, 3)
+    found = opened(b"[" + good + b',{"event_id": 5},' + good + b"]", 1, 3)
     assert [row.number for row in found.rows] == [1, 3]
     assert found.parked is not None
 

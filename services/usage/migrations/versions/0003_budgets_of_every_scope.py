@@ -31,7 +31,9 @@ ALTER TABLE organizations
     ADD COLUMN monthly_cost_nanousd bigint,
     ADD COLUMN daily_tokens bigint,
     ADD COLUMN daily_cost_nanousd bigint,
-    ADD COLUMN alert_percents integer[] NOT NULL DEFAULT '{}';
+    ADD COLUMN alert_percents integer[] NOT NULL DEFAULT '{}',
+    ADD COLUMN earlier_time_zone text,
+    ADD COLUMN time_zone_from timestamptz;
 ALTER TABLE projects
     ADD COLUMN daily_tokens bigint,
     ADD COLUMN daily_cost_nanousd bigint,

@@ -65,19 +65,19 @@ class LimitsFindings:
 def measure_limits(driver: Driver, stack: Stack, gateway: System, faults: Faults, say: Say, *, rounds: int) -> LimitsFindings:
     """The variants in turn, forwards and backwards. Raises Unfit when they cannot be made."""
     made = make_variants(stack, gateway)
-    systems = list(made)
+    systems = [system for system, _ in made]
     warm_up(driver, systems, faults, say, streams=False)
     cell = partial(flat_out, driver, stream=False, seconds=SECONDS)
     series = interleave(systems, faults, cell, rounds=rounds, label="limits", say=say)
-    return LimitsFindings(rounds, series, {system.name: project for system, project in made.items()})
+    return LimitsFindings(rounds, series, {system.name: project for system, project in made})
 
 
-def make_variants(stack: Stack, gateway: System) -> Mapping[System, str]:
+def make_variants(stack: Stack, gateway: System) -> list[tuple[System, str]]:
     """The gateway under a key for each, with the project whose books tell what came through. Raises Unfit when accounts refuses."""
     base = f"{stack.facts['accounts_url']}/api/v1"
     try:
         with httpx.Client(base_url=base, headers=stack.login(), timeout=30, trust_env=False) as accounts:
-            return dict(_make(accounts, gateway, name, limits) for name, limits in VARIANTS.items())
+            return [_make(accounts, gateway, name, limits) for name, limits in VARIANTS.items()]
     except httpx.HTTPError as fault:
         raise Unfit(f"accounts refused or did not answer: {fault}") from fault
 

@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry
 from common.bus import connection
 from common.client_address import parse_networks
 from common.contracts.api_keys import Peppers
-from common.contracts.directory import NO_LIMITS, Limits
+from common.contracts.directory import NO_LIMITS, Limits, ProjectRecord
 from common.contracts.prices import ModelPrice, PriceBook, built_in_book, dearest_of
 from common.health import Dependency, health_routes
 from gateway.background import RESTART_SECONDS, Background
@@ -144,7 +144,8 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         take_rate = TakeRate(rates, by_address)
         confinement = Confinement(parse_networks(settings.trusted_proxies))
         take_hold = TakeHold(grants, calendar)
-        changed = _on_change(view, streams, take_hold)
+        tokenizers = Tokenizers(candidate.family for candidate in routes.candidates() if settings.tokenizer)
+        changed = _on_change(view, streams, take_hold, tokenizers)
         feed = DirectoryFeed(client, view, file, gateway=spool.gateway, boot=spool.boot, changed=changed)
         feed.take_from_file()
         publisher = EventPublisher(client, spool, stall_seconds=settings.spool_stall_seconds)
@@ -164,7 +165,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             calendar,
             take_hold,
             learned,
-            Tokenizers(candidate.family for candidate in routes.candidates() if settings.tokenizer),
+            tokenizers,
             prices.dearest(),
             wait_seconds,
             lambda: grants.skew_ms,
@@ -273,9 +274,13 @@ async def _stop_bus(
         await client.close()
 
 
-def _on_change(view: DirectoryView, streams: ActiveStreams, take_hold: TakeHold) -> Callable[[Record], None]:
+def _on_change(
+    view: DirectoryView, streams: ActiveStreams, take_hold: TakeHold, tokenizers: Tokenizers
+) -> Callable[[Record], None]:
     def changed(record: Record) -> None:
         take_hold.prepare(record, view.organization(record.organization_id))
+        if isinstance(record, ProjectRecord) and record.budget_mode != "strict":
+            tokenizers.load()
         if record.status != "active" and streams.running:
             streams.cut(record)
 

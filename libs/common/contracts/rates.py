@@ -51,7 +51,7 @@ class RatesAsk(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RateAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The lease of the asking boot, and what all others have used or leased (`others_*`)."""
+    """The lease of the asking boot (below zero: it is beyond what is left for it), and what all others have used or leased (`others_*`)."""
 
     scope: str
     scope_id: str

@@ -90,7 +90,8 @@ class Window:
 class RateScope:
     """One owner of limits at this boot. `limit_*` None = no limit in that unit.
 
-    `others`: what other boots have used or leased, as heard at `answered_at`. `in_flight`: an ask is under way.
+    `others`: what other boots have used or leased, as heard at `answered_at`, by the answer to an ask of `told_at`. `in_flight`: an ask
+    is under way.
     """
 
     __slots__ = (
@@ -100,6 +101,7 @@ class RateScope:
         "_may_requests",
         "_may_slots",
         "_may_tokens",
+        "_most_slots",
         "_requests",
         "_shaped",
         "_tokens",
@@ -116,6 +118,7 @@ class RateScope:
         "scope_id",
         "seq",
         "slots",
+        "told_at",
         "touched_at",
         "window",
     )
@@ -132,10 +135,10 @@ class RateScope:
         self.seq = 0
         self.in_flight = False
         self.asked_at = 0.0
-        self.answered_at = -math.inf
+        self.answered_at = self.told_at = -math.inf
         self.touched_at = now
         self._requests = self._tokens = 0  # all that was ever counted
-        self._typical_tokens = 0
+        self._typical_tokens = self._most_slots = 0
         self._base = self._shaped = NOTHING
         self._lease = NOTHING
         self._lease_until = 0.0
@@ -201,6 +204,8 @@ class RateScope:
             if tokens:
                 self._typical_tokens = tokens
         self.slots += amount.slots
+        if self.slots > self._most_slots:
+            self._most_slots = self.slots
 
     def free_slot(self) -> None:
         """A request has ended."""
@@ -250,6 +255,7 @@ class RateScope:
         )
         self._base = self._shaped = Amount(self._requests, self._tokens, self.slots)
         self._hold(kept)
+        self._most_slots = max(self.slots, self._most_slots * 3 // 4)  # fades
         self.seq = number
         self.asked_at = now
         self.in_flight = True
@@ -276,29 +282,31 @@ class RateScope:
         )
 
     def _want(self, need: Amount, now: float) -> Amount:
-        """What the pace since the last ask would use in some seconds, and a few requests at the least.
+        """What the pace since the last ask would use in some seconds, and a few requests at the least; far from the limit as much as the
+        last minute has seen, so that a burst like it waits for nobody.
 
         Left alone, it keeps a few ready for a minute, but only far from the limit: there others need what lies here.
         """
+        others = self.others_now(now)
+        far = (
+            _is_far(self.window.requests + others.requests, self.limit_requests),
+            _is_far(self.window.tokens + others.tokens, self.limit_tokens),
+            _is_far(self.slots + others.slots, self.limit_slots),
+        )
+        few = (LEAST_WANTED, LEAST_WANTED * self._typical_tokens, LEAST_WANTED)
         if now - self.touched_at > BUSY_SECONDS and need == NOTHING:
-            return self._ready(now) if now - self.touched_at <= WINDOW else NOTHING
+            idle = now - self.touched_at > WINDOW
+            return Amount(*(0 if idle or not is_far else amount for is_far, amount in zip(far, few, strict=True)))
         before = self._shaped
         seconds = max(TICK_SECONDS, now - self.asked_at) if self.seq else TICK_SECONDS
         part = BUSY_SECONDS / seconds
-        requests = int((self._requests - before.requests) * part)
-        tokens = int((self._tokens - before.tokens) * part)
+        requests = max(few[0], int((self._requests - before.requests) * part), self.window.requests if far[0] else 0)
+        tokens = max(few[1], int((self._tokens - before.tokens) * part), self.window.tokens if far[1] else 0)
+        slots = max(few[2], self._most_slots if far[2] else self.slots)
         return Amount(
-            max(requests, LEAST_WANTED) + need.requests if self.limit_requests is not None else 0,
-            max(tokens, LEAST_WANTED * self._typical_tokens) + LEAST_WANTED * need.tokens if self.limit_tokens is not None else 0,
-            max(self.slots, LEAST_WANTED) + need.slots if self.limit_slots is not None else 0,
-        )
-
-    def _ready(self, now: float) -> Amount:
-        others = self.others_now(now)
-        return Amount(
-            LEAST_WANTED if _is_far(self.window.requests + others.requests, self.limit_requests) else 0,
-            LEAST_WANTED * self._typical_tokens if _is_far(self.window.tokens + others.tokens, self.limit_tokens) else 0,
-            LEAST_WANTED if _is_far(self.slots + others.slots, self.limit_slots) else 0,
+            requests + need.requests if self.limit_requests is not None else 0,
+            tokens + LEAST_WANTED * need.tokens if self.limit_tokens is not None else 0,
+            slots + need.slots if self.limit_slots is not None else 0,
         )
 
     def take(self, answer: RateAnswer, valid_seconds: float, now: float) -> None:
@@ -308,7 +316,7 @@ class RateScope:
         self._hold(Amount(answer.lease_requests, answer.lease_tokens, answer.lease_slots))
         self._lease_until = self.asked_at + valid_seconds
         self.others = Amount(answer.others_requests, answer.others_tokens, answer.others_slots)
-        self.answered_at = now
+        self.answered_at, self.told_at = now, self.asked_at
 
     def _hold(self, lease: Amount) -> None:
         """A lease counts from what had been used when it was asked for."""

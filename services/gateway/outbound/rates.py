@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from itertools import count
 
 import msgspec
@@ -52,10 +53,11 @@ class Rates:
         if scope.wants_more(now):
             self.asking.note((scope.scope, scope.scope_id))
 
-    def wait(self, scope: RateScope, need: Amount, seconds: float, *, pause: float = 0.0) -> asyncio.Future[None]:
-        """A future that ends when the authority has answered for this need, or after `seconds`. `pause`: ask only so much later."""
+    async def wait(self, scopes: Sequence[RateScope], need: Amount, seconds: float, *, pause: float = 0.0) -> None:
+        """Until the authority has answered for this need in all of the scopes, or for `seconds`. `pause`: ask only so much later."""
         self.waits += 1
-        return self.asking.wait((scope.scope, scope.scope_id), need, seconds, pause=pause)
+        names = [(scope.scope, scope.scope_id) for scope in scopes]
+        await asyncio.gather(*(self.asking.wait(name, need, seconds, pause=pause) for name in names))
 
     async def run(self) -> None:
         """Ask until cancelled."""

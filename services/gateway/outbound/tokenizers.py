@@ -18,24 +18,28 @@ SAMPLE = 8_000
 
 
 class Tokenizers:
-    """Those of some families, loaded once: some 70 MB and a tenth of a second for each."""
+    """Those of some families, loaded when the first of them is needed: some 70 MB and a tenth of a second for each."""
 
     def __init__(self, families: Iterable[str]) -> None:
+        self._families = frozenset(family for family in families if family)
         self._by_family: dict[str, Any] = {}
-        wanted = sorted({family for family in families if family})
-        if not wanted:
+
+    def load(self) -> None:
+        """Load them now, unless they are there: before somebody waits for it."""
+        if len(self._by_family) == len(self._families):
             return
         library = _library()
-        self._by_family = {family: library.tokenizer_for_encoding(family) for family in wanted}
-        for tokenizer in self._by_family.values():
-            tokenizer.count("")
-        log.info("tokenizers: loaded", extra={"families": wanted})
+        for family in self._families:
+            self._by_family[family] = library.tokenizer_for_encoding(family)
+            self._by_family[family].count("")
+        log.info("tokenizers: loaded", extra={"families": sorted(self._families)})
 
     def __call__(self, family: str, request: ChatRequest) -> int | None:
         """Tokens of all text of the messages; None where the family is not known. What cannot be counted counts a token per byte."""
-        tokenizer = self._by_family.get(family)
-        if tokenizer is None:
+        if family not in self._families:
             return None
+        self.load()
+        tokenizer = self._by_family[family]
         text = "\n".join(_texts(request))
         if len(text) <= WHOLE:
             return _count(tokenizer, text)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from common.contracts.directory import Enforcement, Limits, OrganizationRecord, ProjectRecord
+from common.contracts.directory import Enforcement, Limits, OrganizationRecord
 from gateway.domain.budget import Hold, ScopeAccount
 from gateway.domain.calendar import Calendar, LocalDay
 from gateway.domain.caller import Caller, Record
@@ -95,9 +95,7 @@ class TakeHold:
         for account in self.grants.find(scope.name, scope.scope_id):
             tokens, nanousd = limits_of_period(scope.limits, account.period)
             self.grants.change_limits(account, tokens, nanousd, scope.limits.version)
-        if not isinstance(record, ProjectRecord | OrganizationRecord) or organization is None:
-            return
-        if record.status == "active" and not self.grants.is_crowded:
+        if organization is not None and record.status == "active" and not self.grants.is_crowded:
             now = time.time_ns() // 1_000_000
             day = self.calendar.day(organization.zone_at(now), now)
             for period in (day.month, day.day):

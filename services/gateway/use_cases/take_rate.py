@@ -43,40 +43,41 @@ class RatePermit:
         Raises RateLimited. Where nobody answers in time, the even share of each gateway counts.
         """
         began, pause = time.monotonic(), 0.0
-        while (lacking := self._lacking(amount)) is not None:
-            scope, limit = lacking
-            if scope.spent_by(amount, time.monotonic()):
-                raise self._limited(scope, limit, amount)
+        while lacking := self._lacking(amount):
+            now = time.monotonic()
+            for scope in lacking:
+                if limit := scope.spent_by(amount, now):
+                    raise self._limited(scope, limit, amount)
             if self._patience.left <= 0 or self._rates.asking.is_silent:
                 self._take_of_shares(amount, began)
                 return
             need = Amount(amount.requests, amount.tokens + soon, amount.slots)
-            await lend(self._patience, self._rates.wait(scope, need, self._patience.left, pause=pause))
+            await lend(self._patience, self._rates.wait(lacking, need, self._patience.left, pause=pause))
             pause = PAUSE
         self._count(amount)
 
-    def _lacking(self, amount: Amount) -> tuple[RateScope, str] | None:
-        """The first scope whose lease does not cover it, and would refuse."""
+    def _lacking(self, amount: Amount) -> list[RateScope]:
+        """The scopes whose lease does not cover it, and that would refuse; nearly always none."""
         now = time.monotonic()
+        found: list[RateScope] = []
         for scope, enforcement in self._rated:
             if enforcement == "hard":
-                if limit := scope.lacking(amount, now):
-                    return scope, limit
+                if scope.lacking(amount, now):
+                    found.append(scope)
             elif enforcement == "shadow" and (limit := scope.spent_by(amount, now)):
                 name = f"{scope.scope}.{limit}"
                 if name not in self.would_refuse:
                     self.would_refuse = (*self.would_refuse, name)
-        return None
+        return found
 
     def _take_of_shares(self, amount: Amount, began: float) -> None:
-        """Nobody has said in time how much is ours: what was heard while it waited counts, for the rest the even share."""
+        """Nobody has said in time how much is ours: what was told and not given is refused, for the rest the even share counts."""
         now = time.monotonic()
-        for scope, enforcement in self._rated:
-            if enforcement != "hard" or not scope.lacking(amount, now):
-                continue
-            limit = "" if scope.answered_at >= began else scope.lacking_of_share(amount, now, self._rates.gateways)
-            if limit or scope.answered_at >= began:
-                raise self._limited(scope, limit or scope.lacking(amount, now), amount)
+        for scope in self._lacking(amount):
+            if scope.told_at >= began:
+                raise self._limited(scope, scope.lacking(amount, now), amount)
+            if limit := scope.lacking_of_share(amount, now, self._rates.gateways):
+                raise self._limited(scope, limit, amount)
         self._rates.degraded += 1
         self._count(amount)
 

@@ -35,3 +35,14 @@ def lease_of(share: Share, gateways: int) -> int:
     needed = min(free, max(0, share.need - share.kept))
     wanted = max(0, share.want - share.kept)
     return share.kept + max(needed, min(wanted, free // (2 * max(1, gateways))))
+
+
+def told_lease(share: Share, lease: int) -> int:
+    """What the boot is told of its lease: less than it keeps while more is used and leased than the limit, as after the return of a
+    boot that was taken for gone; below zero, so many of the requests that end must not be followed by others. The books go on with
+    what it keeps until it has told that it has let go of it.
+    """
+    if share.limit is None:
+        return 0
+    over = share.others + share.used + share.kept - share.limit
+    return share.kept - over if over > 0 else lease

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from common.contracts.rates import RateAnswer, RateAsk, RatesAnswer, RatesAsk
-from usage.domain.rate_leases import VALID_SECONDS, Share, lease_of
+from usage.domain.rate_leases import VALID_SECONDS, Share, lease_of, told_lease
 from usage.outbound.database import Database
 from usage.outbound.rate_leases_store import RateBooks, RateRow, lock_rates, write_rates
 
@@ -49,7 +49,8 @@ def answer_rate(ask: RateAsk, books: RateBooks, gateways: int) -> tuple[RateAnsw
         Share(limits[1], books.others_tokens, ask.used_tokens, ask.kept_tokens, ask.need_tokens, ask.want_tokens),
         Share(limits[2], books.others_slots, ask.used_slots, ask.kept_slots, ask.need_slots, ask.want_slots),
     )
-    requests, tokens, slots = (lease_of(share, gateways) for share in shares)
+    requests, tokens, slots = leases = tuple(lease_of(share, gateways) for share in shares)
+    told_requests, told_tokens, told_slots = (told_lease(share, lease) for share, lease in zip(shares, leases, strict=True))
     row = RateRow(
         ask.scope,
         ask.scope_id,
@@ -67,9 +68,9 @@ def answer_rate(ask: RateAsk, books: RateBooks, gateways: int) -> tuple[RateAnsw
         scope=ask.scope,
         scope_id=ask.scope_id,
         seq=ask.seq,
-        lease_requests=requests,
-        lease_tokens=tokens,
-        lease_slots=slots,
+        lease_requests=told_requests,
+        lease_tokens=told_tokens,
+        lease_slots=told_slots,
         others_requests=books.others_requests,
         others_tokens=books.others_tokens,
         others_slots=books.others_slots,

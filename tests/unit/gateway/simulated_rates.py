@@ -47,6 +47,7 @@ class RateWorld:
         self.used: deque[tuple[float, list[int]]] = deque()
         self.underestimated: deque[tuple[float, int]] = deque()
         self.lapsed = False
+        self.lapsed_until = 0.0
         self.done: Counter[str] = Counter()
 
     def _new_scope(self) -> RateScope:
@@ -165,20 +166,24 @@ class RateWorld:
         beyond = sum(tokens for at, tokens in self.underestimated if at > self.now - MINUTE)
         running = sum(len(boot.running) for boot in self.boots)
         sums = (
-            ("requests", sum(amounts[0] for amounts in recent), self._highest("requests_per_minute")),
-            ("tokens", sum(amounts[1] for amounts in recent) - beyond, self._highest("tokens_per_minute")),
-            ("slots", 0 if self._lapse(running) else running, self._highest("concurrency")),
+            ("requests", sum(amounts[0] for amounts in recent), self._highest("requests_per_minute", self.now)),
+            ("tokens", sum(amounts[1] for amounts in recent) - beyond, self._highest("tokens_per_minute", self.now)),
+            ("slots", 0 if self._lapse(running) else running, self._highest("concurrency", self._oldest())),
         )
         return [f"{amount} {name} of {limit}" for name, amount, limit in sums if amount > limit]
 
-    def _highest(self, name: str) -> int:
-        """The highest limit that counted in the last minute: what was used of a higher one is used."""
-        since = self.now - COUNTED_SECONDS
+    def _highest(self, name: str, since: float) -> int:
+        """The highest limit that counted since then, and for the minute before: what was used of a higher one is used."""
+        since -= COUNTED_SECONDS
         starts = [at for at, _ in self.limit_history]
         inside = [
             limits for (at, limits), until in zip(self.limit_history, [*starts[1:], self.now + 1], strict=True) if until > since
         ]
         return max(getattr(limits, name) or 0 for limits in inside)
+
+    def _oldest(self) -> float:
+        """When the oldest request that still runs was let in."""
+        return min((request.at for boot in self.boots for request in boot.running), default=self.now)
 
     def _lapse(self, running: int) -> bool:
         """Whether a boot with running requests was silent for so long that it was taken to be gone: then its slots are others', and more
@@ -188,7 +193,9 @@ class RateWorld:
             boot.running and self.now - (self.rows[number][1] if number in self.rows else 0.0) >= SLOTS_SECONDS
             for number, boot in enumerate(self.boots)
         )
-        self.lapsed = silent or (self.lapsed and running > self._highest("concurrency"))
+        if silent:
+            self.lapsed_until = self.now + 2 * VALID_SECONDS  # until then leases of others are used that its return has overdrawn
+        self.lapsed = self.now < self.lapsed_until or (self.lapsed and running > self._highest("concurrency", self._oldest()))
         return self.lapsed
 
     def _books(self, asking: int) -> RateBooks:

@@ -101,12 +101,12 @@ def test_no_disorder_breaks_the_laws() -> None:
     run_state_machine_as_test(
         RateLaw, settings=settings(max_examples=150, stateful_step_count=60, deadline=None, derandomize=True)
     )
-    assert min(RateLaw.done[what] for what in ("admitted", "lacking", "ended")) >= 100, RateLaw.done
+    assert min(RateLaw.done[what] for what in ("admitted", "lacking", "ended")) >= 50, RateLaw.done
     assert min(RateLaw.done[what] for what in ("withdrawn", "forgotten", "died")) >= 5, RateLaw.done
 
 
 STEPS = ("come", "end", "withdraw", "lose", "stale", "tick", "time", "pause", "forget", "limits")
-WEIGHTS = (40, 30, 3, 3, 3, 20, 20, 1, 5, 0.5)
+WEIGHTS = (40, 30, 3, 3, 3, 20, 20, 1, 1, 0.5)
 
 
 def live_long(world: RateWorld, draw: random.Random, steps: int) -> None:  # noqa: C901 - a table of what can happen
@@ -137,6 +137,8 @@ def live_long(world: RateWorld, draw: random.Random, steps: int) -> None:  # noq
             case "pause":
                 world.pass_time(draw.uniform(0, 90))
             case "forget":
+                world.pass_time(61)
+                world.converse(boot, Amount())
                 world.forget(boot)
             case "limits":
                 version = world.limits.version + 1

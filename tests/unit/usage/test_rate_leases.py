@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.contracts.rates import RateAsk
-from usage.domain.rate_leases import Share, lease_of
+from usage.domain.rate_leases import Share, lease_of, told_lease
 from usage.outbound.rate_leases_store import RateBooks
 from usage.use_cases.answer_rates import answer_rate
 
@@ -20,6 +20,21 @@ def test_a_lease_grows_by_no_more_than_is_free(
     assert lease >= kept
     if lease > kept:
         assert others + used + lease <= limit
+
+
+@given(limit=amount, others=amount, used=amount, kept=amount, need=amount, want=amount)
+def test_beyond_the_limit_a_boot_is_told_to_keep_less(
+    limit: int, others: int, used: int, kept: int, need: int, want: int
+) -> None:
+    """Never more than the books say; where all together are beyond the limit, as much less as they are."""
+    share = Share(limit, others, used, kept, need, want)
+    lease = lease_of(share, 2)
+    told = told_lease(share, lease)
+    assert told <= lease
+    if others + used + kept > limit:
+        assert others + used + told == limit
+    else:
+        assert told == lease
 
 
 def test_needs_come_first_and_wants_are_shared() -> None:

@@ -338,7 +338,7 @@ def test_ask_afterwards(world: World) -> None:
         "project.monthly_tokens",
         "insufficient_quota",
     )
-    assert told["budget"]["counted_against"] == ["project.monthly_tokens"]
+    assert told["budget"]["counted_against"] == ["project.monthly"]
     limited = world.new_key(project.id, limits={"requests_per_minute": 1})
     while (answer := world.gateway.chat(limited, **CAPPED)).status == 200:
         pass

@@ -58,7 +58,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `mode`: strict | sliced | expected, empty where nothing limits the request. `tier`: what chose the tier, `cache`: why the
     cache answered or did not. `limit`: the limit that refused it (`project.monthly_cost`), `would_refuse`: those that would have,
     were they enforced. `estimate`: how the prompt was counted. `waited_us`: for a grant. `slices`: extensions of the hold.
-    `no_grant`: the policy that let it pass without a grant. `limits`: the budgets it counted against that have a limit.
+    `no_grant`: the policy that let it pass without a grant. `limits`: the budgets with limits that it counted
+    against (`project.monthly`), with blanks between.
     """
 
     mode: str = ""
@@ -72,7 +73,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     waited_us: int = 0
     slices: int = 0
     no_grant: str = ""
-    limits: tuple[str, ...] = ()
+    limits: str = ""
 
 
 NO_DECISION = Decision()

@@ -62,15 +62,14 @@ class ScopeAccount:
             self.granted_nanousd - self.settled_nanousd - self.reserved_nanousd,
         )
 
+    @property
+    def name(self) -> str:
+        """Whose budget it is, and of what span: `project.monthly`."""
+        return f"{self.scope}.{'monthly' if len(self.period) == len('2026-11') else 'daily'}"
+
     def limit_name(self, unit: str) -> str:
         """A limit as clients and metrics know it: `project.monthly_cost`."""
-        span = "monthly" if len(self.period) == len("2026-11") else "daily"
-        return f"{self.scope}.{span}_{'tokens' if unit == 'tokens' else 'cost'}"
-
-    def limit_names(self) -> list[str]:
-        """Of all units that have a limit."""
-        units = (("tokens", self.limit_tokens), ("nanousd", self.limit_nanousd))
-        return [self.limit_name(unit) for unit, limit in units if limit is not None]
+        return f"{self.name}_{'tokens' if unit == 'tokens' else 'cost'}"
 
     def passed_limits(self, tokens: int, nanousd: int) -> list[str]:
         """The limits that a further hold passes, by what the authority knew to be used at its last answer and what is held here."""

@@ -39,21 +39,24 @@ NOTHING = Amount()
 class Window:
     """Use of the last 60 seconds, by the second: an amount counts until a whole minute has passed over its second."""
 
-    __slots__ = ("_buckets", "requests", "tokens")
+    __slots__ = ("_buckets", "_newest", "_second", "requests", "tokens")
 
     def __init__(self) -> None:
         self._buckets: deque[list[int]] = deque()
+        self._newest: list[int] = []
+        self._second = -1
         self.requests = self.tokens = 0
 
     def add(self, requests: int, tokens: int, now: float) -> None:
         """Count it in the second that is now."""
         second = int(now)
-        if not self._buckets or self._buckets[-1][0] != second:
+        if second != self._second:
             self.slide(now)
-            self._buckets.append([second, 0, 0])
-        bucket = self._buckets[-1]
-        bucket[1] += requests
-        bucket[2] += tokens
+            self._second, self._newest = second, [second, 0, 0]
+            self._buckets.append(self._newest)
+        newest = self._newest
+        newest[1] += requests
+        newest[2] += tokens
         self.requests += requests
         self.tokens += tokens
 
@@ -68,12 +71,17 @@ class Window:
                 self.requests += requests
                 self.tokens += tokens
                 return
+            if bucket[0] < second:
+                return
 
     def slide(self, now: float) -> None:
         """Forget what is older than a minute."""
         buckets = self._buckets
-        while buckets and buckets[0][0] < int(now) - WINDOW:
-            _, requests, tokens = buckets.popleft()
+        oldest = int(now) - WINDOW
+        while buckets and buckets[0][0] < oldest:
+            second, requests, tokens = buckets.popleft()
+            if second == self._second:
+                self._second = -1
             self.requests -= requests
             self.tokens -= tokens
 
@@ -193,8 +201,8 @@ class RateScope:
             return "tokens_per_minute"
         return ""
 
-    def use(self, amount: Amount, now: float) -> None:
-        """Count it, whether it fitted or not."""
+    def use(self, amount: Amount, now: float) -> bool:
+        """Count it, whether it fitted or not. Whether to ask ahead."""
         self.touched_at = now
         requests, tokens = amount.requests, amount.tokens
         if requests or tokens:
@@ -206,19 +214,18 @@ class RateScope:
         self.slots += amount.slots
         if self.slots > self._most_slots:
             self._most_slots = self.slots
+        return not self.in_flight and now - self.asked_at >= TICK_SECONDS / QUARTER and self.wants_more(now)
 
-    def free_slot(self) -> None:
-        """A request has ended."""
-        self.slots -= 1
-
-    def correct_tokens(self, tokens: int, counted_at: float) -> None:
-        """A request has needed so many tokens more than were counted for it; less is a negative number.
+    def end(self, tokens: int, counted_at: float) -> None:
+        """A request has ended; it has needed so many tokens more than were counted for it, less is a negative number.
 
         What an ask has told before is told: only what was counted after it comes back to the lease.
         """
-        self.window.correct(0, tokens, counted_at)
-        if tokens > 0 or counted_at >= self.asked_at:
-            self._tokens += tokens
+        self.slots -= 1
+        if tokens:
+            self.window.correct(0, tokens, counted_at)
+            if tokens > 0 or counted_at >= self.asked_at:
+                self._tokens += tokens
 
     def take_back_request(self, counted_at: float) -> None:
         """A request that was counted has been refused by something else."""
@@ -227,9 +234,7 @@ class RateScope:
             self._requests -= 1
 
     def wants_more(self, now: float) -> bool:
-        """Whether to ask ahead: a good part of the lease is used, or it ends soon."""
-        if self.in_flight or now - self.asked_at < TICK_SECONDS / QUARTER:
-            return False
+        """Whether a good part of the lease is used, or it ends soon."""
         if now > self._lease_until - 2 * TICK_SECONDS:
             return True
         left, lease = self.left(now), self._lease

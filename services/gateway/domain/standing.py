@@ -22,7 +22,7 @@ class Standing:
     binding: tuple[ScopeAccount, ...]
     shadowed: tuple[ScopeAccount, ...]
     costs_bind: bool
-    limit_names: tuple[str, ...]
+    limit_names: str
     largest_tokens: int = -1
     largest_nanousd: int = -1
 
@@ -44,7 +44,7 @@ def stand(caller: Caller, day: LocalDay, counted: Sequence[tuple[ScopeAccount, E
         binding=binding,
         shadowed=tuple(account for account, enforcement in limited if enforcement == "shadow"),
         costs_bind=any(account.limit_nanousd is not None for account in binding),
-        limit_names=tuple(name for account, _ in limited for name in account.limit_names()),
+        limit_names=" ".join(account.name for account, _ in limited),
     )
 
 

@@ -48,10 +48,9 @@ class Rates:
         found.adopt(limits)
         return found
 
-    def used(self, scope: RateScope, now: float) -> None:
-        """Something of it was used: ask ahead where that is wise."""
-        if scope.wants_more(now):
-            self.asking.note((scope.scope, scope.scope_id))
+    def ask_ahead(self, scope: RateScope) -> None:
+        """With the next message."""
+        self.asking.note((scope.scope, scope.scope_id))
 
     async def wait(self, scopes: Sequence[RateScope], need: Amount, seconds: float, *, pause: float = 0.0) -> None:
         """Until the authority has answered for this need in all of the scopes, or for `seconds`. `pause`: ask only so much later."""

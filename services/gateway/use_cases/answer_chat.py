@@ -10,6 +10,7 @@ import msgspec
 
 from gateway.domain.bounded_inputs import refuse_hidden_inputs
 from gateway.domain.caller import Caller
+from gateway.domain.rate_limit import Amount
 from gateway.domain.refusals import BadRequest, InvalidKey, Refusal, SpoolFull
 from gateway.domain.response_cache_key import cache_key, cacheable
 from gateway.domain.run import Run
@@ -87,9 +88,9 @@ class AnswerChat:
             raise _spool_full()
         run = self._plan(caller, body, asked_tier, endpoint)
         try:
-            await self._admit_rate(run, address)
-            answer = await self._from_cache(run, use_cache=use_cache)
-            if answer is not None:
+            may_hit = self._find_cache_key(run, use_cache=use_cache)
+            await self._admit_rate(run, address, ONE_REQUEST if may_hit else Amount(1, run.estimate.tokens, 1))
+            if may_hit and (answer := await self._from_cache(run)) is not None:
                 return answer
             await self._admit(run)
             return await (self._stream(run) if run.request.stream else self._whole(run))
@@ -98,14 +99,14 @@ class AnswerChat:
                 run.permit.settle(0)  # changes nothing where the request has been settled
             raise
 
-    async def _admit_rate(self, run: Run, address: str) -> None:
+    async def _admit_rate(self, run: Run, address: str, amount: Amount) -> None:
         """Take its part of the limits per minute and on concurrency, if it has any. Raises RateLimited."""
         rated = self._take_rate.rated(run.caller, run.end_user, address)
         if not rated:
             return
         permit = run.permit = self._take_rate.permit(rated, run.patience)
         try:
-            await permit.take(ONE_REQUEST, soon=run.estimate.tokens)
+            await permit.take(amount, soon=0 if amount.tokens else run.estimate.tokens)
         except Refusal as refusal:
             self._refuse(run, refusal)
             raise
@@ -248,21 +249,26 @@ class AnswerChat:
         else:
             self._settle(run, "error", 500, error_code="internal_error")
 
-    async def _from_cache(self, run: Run, *, use_cache: bool) -> WholeAnswer | None:
-        cache, project, key = self._cache, run.caller.project, run.caller.key
-        if cache is None or project.cache.scope == "off":
+    def _find_cache_key(self, run: Run, *, use_cache: bool) -> bool:
+        """Whether the cache may have its answer; then its key is known, otherwise why not."""
+        project, key = run.caller.project, run.caller.key
+        if self._cache is None or project.cache.scope == "off":
             run.cache_reason = "switched off"
-            return None
-        if not use_cache:
+        elif not use_cache:
             run.cache_reason = "the client's cache-control"
-            return None
-        if not cacheable(run.request):
+        elif not cacheable(run.request):
             run.cache_reason = "not deterministic: temperature 0 and one choice are"
+        else:
+            scope_id = project.project_id if project.cache.scope == "project" else f"{project.project_id}:{key.key_id}"
+            name = run.route.tier or run.request.model
+            run.cache_key = cache_key(scope_id, run.endpoint, name, run.request, run.fields)
+            return True
+        return False
+
+    async def _from_cache(self, run: Run) -> WholeAnswer | None:
+        if self._cache is None or run.cache_key is None:
             return None
-        scope_id = project.project_id if project.cache.scope == "project" else f"{project.project_id}:{key.key_id}"
-        name = run.route.tier or run.request.model
-        run.cache_key = cache_key(scope_id, run.endpoint, name, run.request, run.fields)
-        found = await cache.get(run.cache_key)
+        found = await self._cache.get(run.cache_key)
         if found is None or all(candidate.model != found.model for candidate in run.route.candidates):
             run.cache_reason = "not found"
             return None  # also when the model that answered then is none of the project's any more

@@ -51,7 +51,7 @@ def explanation(event: RequestSettled) -> dict[str, Any]:
         "cache_reason": decision.cache,
         "budget": {
             "mode": decision.mode or None,
-            "counted_against": list(decision.limits),
+            "counted_against": decision.limits.split(),
             "counted_by": decision.estimate or None,
             "prompt_estimate": decision.prompt_estimate,
             "output_estimate": decision.output_estimate,

@@ -42,6 +42,15 @@ class RatePermit:
 
         Raises RateLimited. Where nobody answers in time, the even share of each gateway counts.
         """
+        now = time.monotonic()
+        for scope, enforcement in self._rated:
+            if enforcement != "hard" or scope.lacking(amount, now):
+                await self._take_slowly(amount, soon)
+                return
+        self._count(amount, now)
+
+    async def _take_slowly(self, amount: Amount, soon: int) -> None:
+        """Not all of it is at hand, or a limit only tells."""
         began, pause = time.monotonic(), 0.0
         while lacking := self._lacking(amount):
             now = time.monotonic()
@@ -54,7 +63,7 @@ class RatePermit:
             need = Amount(amount.requests, amount.tokens + soon, amount.slots)
             await lend(self._patience, self._rates.wait(lacking, need, self._patience.left, pause=pause))
             pause = PAUSE
-        self._count(amount)
+        self._count(amount, time.monotonic())
 
     def _lacking(self, amount: Amount) -> list[RateScope]:
         """The scopes whose lease does not cover it, and that would refuse; nearly always none."""
@@ -79,20 +88,21 @@ class RatePermit:
             if limit := scope.lacking_of_share(amount, now, self._rates.gateways):
                 raise self._limited(scope, limit, amount)
         self._rates.degraded += 1
-        self._count(amount)
+        self._count(amount, now)
 
-    def _count(self, amount: Amount) -> None:
-        now = time.monotonic()
+    def _count(self, amount: Amount, now: float) -> None:
         for scope, _ in self._rated:
-            scope.use(amount, now)
-            self._rates.used(scope, now)
+            if scope.use(amount, now):
+                self._rates.ask_ahead(scope)
         if amount.requests:
             self._at = now
+        if amount.tokens:
+            self._tokens, self._tokens_at = amount.tokens, now
 
     async def take_tokens(self, tokens: int) -> None:
-        """Count so many tokens. Raises RateLimited."""
-        await self.take(Amount(tokens=tokens))
-        self._tokens, self._tokens_at = tokens, time.monotonic()
+        """Count so many tokens, unless they were counted with the request. Raises RateLimited."""
+        if not self._tokens:
+            await self.take(Amount(tokens=tokens))
 
     def withdraw(self) -> None:
         """The request was refused by something else before anybody was called: it has used nothing."""
@@ -106,10 +116,9 @@ class RatePermit:
         if self._settled or self._at is None:
             return
         self._settled = True
+        more, at = tokens - self._tokens, self._tokens_at or time.monotonic()
         for scope, _ in self._rated:
-            scope.free_slot()
-            if tokens != self._tokens:
-                scope.correct_tokens(tokens - self._tokens, self._tokens_at or time.monotonic())
+            scope.end(more, at)
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Where the tightest limits stand, in OpenAI's names."""

@@ -122,8 +122,7 @@ class RateWorld:
         if boot.dead or not boot.running:
             return
         request = boot.running.pop(0)
-        boot.scope.free_slot()
-        boot.scope.correct_tokens(tokens - request.tokens, request.at)
+        boot.scope.end(tokens - request.tokens, request.at)
         if tokens > request.tokens:
             self.underestimated.append((request.at, tokens - request.tokens))
         request.entry[1] = tokens
@@ -140,8 +139,7 @@ class RateWorld:
             return
         request = boot.running.pop()
         boot.scope.take_back_request(request.at)
-        boot.scope.free_slot()
-        boot.scope.correct_tokens(-request.tokens, request.at)
+        boot.scope.end(-request.tokens, request.at)
         request.entry[:] = [0, 0]
         self.done["withdrawn"] += 1
 

@@ -10,7 +10,7 @@ from gateway.domain.rate_limit import Amount, RateScope
 @pytest.mark.parametrize(("seconds", "text"), [(0.0, "0ms"), (0.12, "120ms"), (1.2, "1s"), (59.0, "59s"), (360.0, "6m0s")])
 def test_durations_are_written_as_openai_writes_them(seconds: float, text: str) -> None:
     """Milliseconds below a second, minutes and seconds from a minute on."""
-    assert duration(seconds) == text
+    assert duration(seconds) == text.encode()
 
 
 def test_the_scope_with_the_least_left_is_shown() -> None:

@@ -4,17 +4,27 @@ from collections.abc import Iterable
 
 from gateway.domain.rate_limit import RateScope
 
-_REQUESTS = (b"x-ratelimit-limit-requests", b"x-ratelimit-remaining-requests", b"x-ratelimit-reset-requests")
-_TOKENS = (b"x-ratelimit-limit-tokens", b"x-ratelimit-remaining-tokens", b"x-ratelimit-reset-tokens")
+_LINES = {
+    unit: b"x-ratelimit-limit-%b: %%d\r\nx-ratelimit-remaining-%b: %%d\r\nx-ratelimit-reset-%b: %%b\r\n" % (unit, unit, unit)
+    for unit in (b"requests", b"tokens")
+}
+_REQUESTS, _TOKENS = _LINES[b"requests"], _LINES[b"tokens"]
 
 
 def rate_headers(scopes: Iterable[RateScope], now: float) -> list[tuple[bytes, bytes]]:
     """Of the scope with the least left, for requests and for tokens; empty where neither has a limit."""
+    lines = rate_header_lines(scopes, now).split(b"\r\n")[:-1]
+    return [(name, value) for name, _, value in (line.partition(b": ") for line in lines)]
+
+
+def rate_header_lines(scopes: Iterable[RateScope], now: float) -> bytes:
+    """The same as lines of an answer's head."""
     by_requests = by_tokens = None
     least_requests = least_tokens = 0
     for scope in scopes:
-        window, others = scope.window, scope.others_now(now)
+        window = scope.window
         window.slide(now)
+        others = scope.others_now(now)
         if scope.limit_requests is not None:
             left = scope.limit_requests - window.requests - others.requests
             if by_requests is None or left < least_requests:
@@ -23,18 +33,14 @@ def rate_headers(scopes: Iterable[RateScope], now: float) -> list[tuple[bytes, b
             left = scope.limit_tokens - window.tokens - others.tokens
             if by_tokens is None or left < least_tokens:
                 by_tokens, least_tokens = scope, left
-    lines: list[tuple[bytes, bytes]] = []
+    lines = b""
     if by_requests is not None:
-        seconds = 0.0 if least_requests > 0 else by_requests.window.seconds_until(1, 0, now)
-        lines += zip(_REQUESTS, _values(by_requests.limit_requests or 0, least_requests, seconds), strict=True)
+        reset = b"0ms" if least_requests > 0 else duration(by_requests.window.seconds_until(1, 0, now))
+        lines = _REQUESTS % (by_requests.limit_requests, max(0, least_requests), reset)
     if by_tokens is not None:
-        seconds = 0.0 if least_tokens > 0 else by_tokens.window.seconds_until(0, 1, now)
-        lines += zip(_TOKENS, _values(by_tokens.limit_tokens or 0, least_tokens, seconds), strict=True)
+        reset = b"0ms" if least_tokens > 0 else duration(by_tokens.window.seconds_until(0, 1, now))
+        lines += _TOKENS % (by_tokens.limit_tokens, max(0, least_tokens), reset)
     return lines
-
-
-def _values(limit: int, left: int, seconds: float) -> tuple[bytes, bytes, bytes]:
-    return b"%d" % limit, b"%d" % max(0, left), duration(seconds) if seconds else b"0ms"
 
 
 def duration(seconds: float) -> bytes:

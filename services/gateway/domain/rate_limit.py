@@ -21,6 +21,7 @@ HEARD_SECONDS = 2.0
 """So long, what others use is as it was heard."""
 
 QUARTER = 4
+ENDLESS = 1 << 62
 LEAST_WANTED = 4
 
 
@@ -63,16 +64,13 @@ class Window:
     def correct(self, requests: int, tokens: int, at: float) -> None:
         """More or less in the second it was counted in; nothing if that has left the window."""
         second = int(at)
-        for bucket in reversed(self._buckets):
-            if bucket[0] == second:
-                requests, tokens = max(requests, -bucket[1]), max(tokens, -bucket[2])
-                bucket[1] += requests
-                bucket[2] += tokens
-                self.requests += requests
-                self.tokens += tokens
-                return
-            if bucket[0] < second:
-                return
+        bucket = self._newest if second == self._second else next((it for it in self._buckets if it[0] == second), None)
+        if bucket is not None:
+            requests, tokens = max(requests, -bucket[1]), max(tokens, -bucket[2])
+            bucket[1] += requests
+            bucket[2] += tokens
+            self.requests += requests
+            self.tokens += tokens
 
     def slide(self, now: float) -> None:
         """Forget what is older than a minute."""
@@ -166,6 +164,15 @@ class RateScope:
         if now >= self._lease_until:
             return NOTHING
         return Amount(self._may_requests - self._requests, self._may_tokens - self._tokens, self._may_slots - self.slots)
+
+    def covers(self, wanted: Amount, now: float) -> bool:
+        """Whether the lease does, in every unit: the one question that most requests ask."""
+        return (
+            now < self._lease_until
+            and self._requests + wanted.requests <= self._may_requests
+            and self._tokens + wanted.tokens <= self._may_tokens
+            and self.slots + wanted.slots <= self._may_slots
+        )
 
     def lacking(self, wanted: Amount, now: float) -> str:
         """The limit in which the lease does not cover so much more; "" if it does."""
@@ -327,9 +334,9 @@ class RateScope:
         """A lease counts from what had been used when it was asked for."""
         base = self._base
         self._lease = lease
-        self._may_requests = base.requests + lease.requests
-        self._may_tokens = base.tokens + lease.tokens
-        self._may_slots = base.slots + lease.slots
+        self._may_requests = ENDLESS if self.limit_requests is None else base.requests + lease.requests
+        self._may_tokens = ENDLESS if self.limit_tokens is None else base.tokens + lease.tokens
+        self._may_slots = ENDLESS if self.limit_slots is None else base.slots + lease.slots
 
     def limit_of(self, name: str) -> int:
         """By the name that `lacking` gives."""

@@ -20,6 +20,10 @@ class Permit(Protocol):
     def would_refuse(self) -> tuple[str, ...]:
         """Limits in shadow mode that would have refused it."""
 
+    @property
+    def tokens(self) -> int:
+        """That it counts with."""
+
     async def take_tokens(self, tokens: int) -> None:
         """Count so many tokens, waiting for a lease where needed; raises RateLimited."""
 
@@ -31,6 +35,9 @@ class Permit(Protocol):
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Where the limits stand, in OpenAI's names."""
+
+    def header_lines(self) -> bytes:
+        """The same as lines."""
 
 
 class Run:

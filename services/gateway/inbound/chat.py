@@ -37,14 +37,23 @@ def constant_lines(content_type: bytes, cache: str, model: str, tier: str) -> by
     return "".join(f"{name}: {value}\r\n" for name, value in values.items()).encode("latin-1")
 
 
-def limit_headers(run: Run) -> Headers:
-    """Where limits per minute stand, and what limits in shadow mode would have refused; empty for most."""
+def limit_lines(run: Run) -> bytes:
+    """Where limits per minute stand, and what limits in shadow mode would have refused, as lines of the head; empty for most."""
     permit, refused = run.permit, run.would_refuse
-    if permit is None and not refused:
-        return []
-    headers = permit.headers() if permit is not None else []
-    named = (*refused, *permit.would_refuse) if permit is not None else refused
-    return [*headers, (b"x-codexflow-would-refuse", ", ".join(named).encode())] if named else headers
+    if permit is None:
+        return _would_refuse(refused) if refused else b""
+    lines = permit.header_lines()
+    return lines + _would_refuse((*refused, *permit.would_refuse)) if refused or permit.would_refuse else lines
+
+
+def _would_refuse(limits: tuple[str, ...]) -> bytes:
+    return b"x-codexflow-would-refuse: %b\r\n" % ", ".join(limits).encode()
+
+
+def limit_headers(run: Run) -> Headers:
+    """The same, name by name."""
+    lines = limit_lines(run).split(b"\r\n")[:-1]
+    return [(name, value) for name, _, value in (line.partition(b": ") for line in lines)]
 
 
 class _Waiting:
@@ -150,10 +159,7 @@ class ChatRoute:
             len(run.attempts),
             answer.cost_nanousd,
         )
-        further = limit_headers(run)
-        if further:
-            lines += b"".join(b"%b: %b\r\n" % line for line in further)
-        scope[RESPOND](answer.status, lines, answer.body)
+        scope[RESPOND](answer.status, lines + limit_lines(run), answer.body)
 
     async def _send_passed_on(self, refused: PassedOn, send: Send) -> None:
         body = refused.body if _is_error_object(refused.body) else error_body(refused)

@@ -105,6 +105,8 @@ class AnswerChat:
         if not rated:
             return
         permit = run.permit = self._take_rate.permit(rated, run.patience)
+        if permit.take_now(amount):
+            return
         try:
             await permit.take(amount, soon=0 if amount.tokens else run.estimate.tokens)
         except Refusal as refusal:
@@ -114,7 +116,7 @@ class AnswerChat:
     async def _admit(self, run: Run) -> None:
         """Hold budget and write the start. Raises Refusal."""
         try:
-            if run.permit is not None:
+            if run.permit is not None and not run.permit.tokens:
                 await run.permit.take_tokens(run.estimate.tokens)
             await self._hold(run)
         except Refusal as refusal:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from common.contracts.directory import NO_LIMITS, Enforcement, Limits
 from gateway.domain.caller import Caller
 from gateway.domain.patience import Patience
-from gateway.domain.rate_headers import rate_headers
+from gateway.domain.rate_headers import rate_header_lines, rate_headers
 from gateway.domain.rate_limit import Amount, RateScope
 from gateway.domain.refusals import RateLimited
 from gateway.domain.scopes import budget_scopes
@@ -25,32 +25,34 @@ Rated = tuple[RateScope, Enforcement]
 
 
 class RatePermit:
-    """What one request has taken. Settled exactly once; `would_refuse` names limits in shadow mode that it passed."""
+    """What one request has taken. Settled exactly once; `would_refuse` names limits in shadow mode that it passed, `tokens` are those that
+    it counts with.
+    """
 
-    __slots__ = ("_at", "_patience", "_rated", "_rates", "_settled", "_tokens", "_tokens_at", "would_refuse")
+    __slots__ = ("_at", "_patience", "_rated", "_rates", "_settled", "_tokens_at", "tokens", "would_refuse")
 
     def __init__(self, rated: tuple[Rated, ...], rates: Rates, patience: Patience) -> None:
         self._rated, self._rates, self._patience = rated, rates, patience
-        self._tokens = 0
+        self.tokens = 0
         self._at: float | None = None
         self._tokens_at: float | None = None
         self._settled = False
         self.would_refuse: tuple[str, ...] = ()
+
+    def take_now(self, amount: Amount) -> bool:
+        """Take it if the leases at hand cover it; one synchronous step."""
+        now = time.monotonic()
+        for scope, enforcement in self._rated:
+            if enforcement != "hard" or not scope.covers(amount, now):
+                return False
+        self._count(amount, now)
+        return True
 
     async def take(self, amount: Amount, *, soon: int = 0) -> None:
         """All or nothing, waiting for leases where that may help. `soon`: tokens that will be taken next, if it is let in.
 
         Raises RateLimited. Where nobody answers in time, the even share of each gateway counts.
         """
-        now = time.monotonic()
-        for scope, enforcement in self._rated:
-            if enforcement != "hard" or scope.lacking(amount, now):
-                await self._take_slowly(amount, soon)
-                return
-        self._count(amount, now)
-
-    async def _take_slowly(self, amount: Amount, soon: int) -> None:
-        """Not all of it is at hand, or a limit only tells."""
         began, pause = time.monotonic(), 0.0
         while lacking := self._lacking(amount):
             now = time.monotonic()
@@ -97,12 +99,13 @@ class RatePermit:
         if amount.requests:
             self._at = now
         if amount.tokens:
-            self._tokens, self._tokens_at = amount.tokens, now
+            self.tokens, self._tokens_at = amount.tokens, now
 
     async def take_tokens(self, tokens: int) -> None:
-        """Count so many tokens, unless they were counted with the request. Raises RateLimited."""
-        if not self._tokens:
-            await self.take(Amount(tokens=tokens))
+        """Count so many tokens. Raises RateLimited."""
+        amount = Amount(tokens=tokens)
+        if not self.take_now(amount):
+            await self.take(amount)
 
     def withdraw(self) -> None:
         """The request was refused by something else before anybody was called: it has used nothing."""
@@ -116,13 +119,17 @@ class RatePermit:
         if self._settled or self._at is None:
             return
         self._settled = True
-        more, at = tokens - self._tokens, self._tokens_at or time.monotonic()
+        more, at = tokens - self.tokens, self._tokens_at or time.monotonic()
         for scope, _ in self._rated:
             scope.end(more, at)
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Where the tightest limits stand, in OpenAI's names."""
         return rate_headers((scope for scope, _ in self._rated), time.monotonic())
+
+    def header_lines(self) -> bytes:
+        """The same as lines."""
+        return rate_header_lines((scope for scope, _ in self._rated), time.monotonic())
 
     def _limited(self, scope: RateScope, limit: str, amount: Amount) -> RateLimited:
         refusal = limited(scope, limit, amount, time.monotonic())

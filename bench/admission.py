@@ -128,7 +128,7 @@ def _grant(take_hold: TakeHold, take_rate: TakeRate, caller: Caller) -> None:
                 granted_nanousd=PLENTY,
             )
         )
-    for scope, _ in take_rate.rated(caller, END_USER, ""):
+    for scope in take_rate.rated(caller, END_USER, "").scopes:
         ask = scope.shape(NOTHING, time.monotonic(), 1)
         answer = RateAnswer(
             scope=scope.scope,

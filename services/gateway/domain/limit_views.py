@@ -30,8 +30,7 @@ def rate_views(scope: RateScope, enforcement: Enforcement, now: float) -> list[d
 
     `resets_in_seconds`: until one more request, or as many tokens as are missing, have left the minute; 0 while there is room.
     """
-    window, others = scope.window, scope.others_now(now)
-    window.slide(now)
+    window, others = scope.window_at(now), scope.others_now(now)
     kinds = (
         ("requests_per_minute", scope.limit_requests, window.requests, others.requests),
         ("tokens_per_minute", scope.limit_tokens, window.tokens, others.tokens),
@@ -58,4 +57,4 @@ def _seconds(scope: RateScope, kind: str, now: float) -> float:
     if kind == "concurrency":
         return 1.0
     wanted = Amount(requests=1) if kind == "requests_per_minute" else Amount(tokens=1)
-    return round(scope.window.seconds_until(wanted.requests, wanted.tokens, now), 1)
+    return round(scope.window_at(now).seconds_until(wanted.requests, wanted.tokens, now), 1)

@@ -6,6 +6,8 @@ from common.contracts.prices import TOKENS_PER_RATE, ModelPrice
 from gateway.domain.caller import Caller
 from gateway.domain.estimate import SLICE_TOKENS
 
+BESIDES = "as much again for every further choice (n), and what prompts and hidden reasoning were underestimated by"
+
 
 def overspend_bound(caller: Caller, dearest: ModelPrice, *, most_in_flight: int) -> dict[str, Any]:
     """JSON-ready. `most_in_flight`: requests that all gateways together answer at once, where nothing of the caller's limits them.
@@ -24,5 +26,5 @@ def overspend_bound(caller: Caller, dearest: ModelPrice, *, most_in_flight: int)
         "requests_at_once": at_once if each else 0,
         "tokens": each * at_once,
         "nanousd": each_nanousd * at_once,
-        "besides": None if mode == "strict" else "what the prompts of requests under way were underestimated by",
+        "besides": None if mode == "strict" else BESIDES,
     }

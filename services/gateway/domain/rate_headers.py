@@ -10,21 +10,15 @@ _LINES = {
 }
 _REQUESTS, _TOKENS = _LINES[b"requests"], _LINES[b"tokens"]
 
-
-def rate_headers(scopes: Iterable[RateScope], now: float) -> list[tuple[bytes, bytes]]:
-    """Of the scope with the least left, for requests and for tokens; empty where neither has a limit."""
-    lines = rate_header_lines(scopes, now).split(b"\r\n")[:-1]
-    return [(name, value) for name, _, value in (line.partition(b": ") for line in lines)]
+Tightest = tuple[RateScope | None, RateScope | None]
 
 
-def rate_header_lines(scopes: Iterable[RateScope], now: float) -> bytes:
-    """The same as lines of an answer's head."""
+def tightest(scopes: Iterable[RateScope], now: float) -> Tightest:
+    """The scopes with the least left for requests and for tokens; None where none has such a limit."""
     by_requests = by_tokens = None
     least_requests = least_tokens = 0
     for scope in scopes:
-        window = scope.window
-        window.slide(now)
-        others = scope.others_now(now)
+        window, others = scope.window_at(now), scope.others_now(now)
         if scope.limit_requests is not None:
             left = scope.limit_requests - window.requests - others.requests
             if by_requests is None or left < least_requests:
@@ -33,14 +27,27 @@ def rate_header_lines(scopes: Iterable[RateScope], now: float) -> bytes:
             left = scope.limit_tokens - window.tokens - others.tokens
             if by_tokens is None or left < least_tokens:
                 by_tokens, least_tokens = scope, left
+    return by_requests, by_tokens
+
+
+def lines_of(found: Tightest, now: float) -> bytes:
+    """As lines of an answer's head; empty where neither has a limit."""
+    by_requests, by_tokens = found
     lines = b""
     if by_requests is not None:
-        reset = b"0ms" if least_requests > 0 else duration(by_requests.window.seconds_until(1, 0, now))
-        lines = _REQUESTS % (by_requests.limit_requests, max(0, least_requests), reset)
+        window, limit = by_requests.window_at(now), by_requests.limit_requests or 0
+        left = limit - window.requests - by_requests.others_now(now).requests
+        lines = _REQUESTS % (limit, max(0, left), b"0ms" if left > 0 else duration(window.seconds_until(1, 0, now)))
     if by_tokens is not None:
-        reset = b"0ms" if least_tokens > 0 else duration(by_tokens.window.seconds_until(0, 1, now))
-        lines += _TOKENS % (by_tokens.limit_tokens, max(0, least_tokens), reset)
+        window, limit = by_tokens.window_at(now), by_tokens.limit_tokens or 0
+        left = limit - window.tokens - by_tokens.others_now(now).tokens
+        lines += _TOKENS % (limit, max(0, left), b"0ms" if left > 0 else duration(window.seconds_until(0, 1, now)))
     return lines
+
+
+def headers_of(lines: bytes) -> list[tuple[bytes, bytes]]:
+    """The same as pairs."""
+    return [(name, value) for name, _, value in (line.partition(b": ") for line in lines.split(b"\r\n")[:-1])]
 
 
 def duration(seconds: float) -> bytes:

@@ -6,13 +6,12 @@ than the limit. Pure; `now` is in monotonic seconds.
 """
 
 import math
-from collections import deque
 from dataclasses import dataclass
 
 from common.contracts.directory import Limits
 from common.contracts.rates import RateAnswer, RateAsk
+from gateway.domain.rate_window import WINDOW, Window
 
-WINDOW = 60
 TICK_SECONDS = 1.0
 BUSY_SECONDS = 3.0
 """A lease is to last for so long at the present pace; untouched for so long, a scope near its limit wants nothing any more."""
@@ -37,64 +36,12 @@ class Amount:
 NOTHING = Amount()
 
 
-class Window:
-    """Use of the last 60 seconds, by the second: an amount counts until a whole minute has passed over its second."""
-
-    __slots__ = ("_buckets", "_newest", "_second", "requests", "tokens")
-
-    def __init__(self) -> None:
-        self._buckets: deque[list[int]] = deque()
-        self._newest: list[int] = []
-        self._second = -1
-        self.requests = self.tokens = 0
-
-    def add(self, requests: int, tokens: int, now: float) -> None:
-        """Count it in the second that is now."""
-        second = int(now)
-        if second != self._second:
-            self.slide(now)
-            self._second, self._newest = second, [second, 0, 0]
-            self._buckets.append(self._newest)
-        newest = self._newest
-        newest[1] += requests
-        newest[2] += tokens
-        self.requests += requests
-        self.tokens += tokens
-
-    def correct(self, requests: int, tokens: int, at: float) -> None:
-        """More or less in the second it was counted in; nothing if that has left the window."""
-        second = int(at)
-        bucket = self._newest if second == self._second else next((it for it in self._buckets if it[0] == second), None)
-        if bucket is not None:
-            requests, tokens = max(requests, -bucket[1]), max(tokens, -bucket[2])
-            bucket[1] += requests
-            bucket[2] += tokens
-            self.requests += requests
-            self.tokens += tokens
-
-    def slide(self, now: float) -> None:
-        """Forget what is older than a minute."""
-        buckets = self._buckets
-        oldest = int(now) - WINDOW
-        while buckets and buckets[0][0] < oldest:
-            second, requests, tokens = buckets.popleft()
-            if second == self._second:
-                self._second = -1
-            self.requests -= requests
-            self.tokens -= tokens
-
-    def seconds_until(self, requests: int, tokens: int, now: float) -> float:
-        """Until so many requests and tokens have left the window."""
-        for second, counted_requests, counted_tokens in self._buckets:
-            requests -= counted_requests
-            tokens -= counted_tokens
-            if requests <= 0 and tokens <= 0:
-                return max(0.0, second + WINDOW + 1 - now)
-        return float(WINDOW)
-
-
 class RateScope:
     """One owner of limits at this boot. `limit_*` None = no limit in that unit.
+
+    `requests`, `tokens`: all that was ever counted; `slots`: in flight. Up to the `free_*` of each unit, before `free_until`, a request
+    only has to be added to these (domain.rate_group); beyond, somebody has to look, by `use`. What was counted from `since` on is corrected
+    by them alone as well.
 
     `others`: what other boots have used or leased, as heard at `answered_at`, by the answer to an ask of `told_at`. `in_flight`: an ask
     is under way.
@@ -108,25 +55,33 @@ class RateScope:
         "_may_slots",
         "_may_tokens",
         "_most_slots",
-        "_requests",
+        "_noted_requests",
+        "_noted_tokens",
+        "_second",
         "_shaped",
-        "_tokens",
         "_typical_tokens",
+        "_window",
         "answered_at",
         "asked_at",
+        "free_requests",
+        "free_slots",
+        "free_tokens",
+        "free_until",
         "in_flight",
         "limit_requests",
         "limit_slots",
         "limit_tokens",
         "limit_version",
         "others",
+        "requests",
         "scope",
         "scope_id",
         "seq",
+        "since",
         "slots",
+        "tokens",
         "told_at",
         "touched_at",
-        "window",
     )
 
     def __init__(self, scope: str, scope_id: str, now: float) -> None:
@@ -135,15 +90,19 @@ class RateScope:
         self.limit_tokens: int | None = None
         self.limit_slots: int | None = None
         self.limit_version = -1
-        self.window = Window()
-        self.slots = 0
+        self.requests = self.tokens = self.slots = 0
+        self.free_until = 0.0
+        self.free_requests = self.free_tokens = self.free_slots = 0
+        self.since = now
         self.others = NOTHING
         self.seq = 0
         self.in_flight = False
         self.asked_at = 0.0
         self.answered_at = self.told_at = -math.inf
         self.touched_at = now
-        self._requests = self._tokens = 0  # all that was ever counted
+        self._window = Window()
+        self._noted_requests = self._noted_tokens = 0  # of all that was counted, what the window has
+        self._second = int(now)
         self._typical_tokens = self._most_slots = 0
         self._base = self._shaped = NOTHING
         self._lease = NOTHING
@@ -157,20 +116,37 @@ class RateScope:
             self.limit_requests = limits.requests_per_minute
             self.limit_tokens = limits.tokens_per_minute
             self.limit_slots = limits.concurrency
-            self._lease_until = 0.0
+            self._lease_until = self.free_until = 0.0
+
+    def window_at(self, now: float) -> Window:
+        """What was used in the minute before."""
+        self._note(now)
+        return self._window
+
+    def _note(self, now: float) -> None:
+        """Everything counted since the last time was counted in the same second."""
+        requests, tokens = self.requests - self._noted_requests, self.tokens - self._noted_tokens
+        if requests or tokens:
+            self._window.add(requests, tokens, self._second)
+            self._noted_requests, self._noted_tokens = self.requests, self.tokens
+        second = int(now)
+        if second > self._second:
+            self._second = second
+            self._window.slide(second)
+            self.since = max(float(second), self.asked_at)
 
     def left(self, now: float) -> Amount:
         """What may be used now: of the lease while it is valid, nothing after it."""
         if now >= self._lease_until:
             return NOTHING
-        return Amount(self._may_requests - self._requests, self._may_tokens - self._tokens, self._may_slots - self.slots)
+        return Amount(self._may_requests - self.requests, self._may_tokens - self.tokens, self._may_slots - self.slots)
 
     def covers(self, wanted: Amount, now: float) -> bool:
         """Whether the lease does, in every unit: the one question that most requests ask."""
         return (
             now < self._lease_until
-            and self._requests + wanted.requests <= self._may_requests
-            and self._tokens + wanted.tokens <= self._may_tokens
+            and self.requests + wanted.requests <= self._may_requests
+            and self.tokens + wanted.tokens <= self._may_tokens
             and self.slots + wanted.slots <= self._may_slots
         )
 
@@ -178,11 +154,11 @@ class RateScope:
         """The limit in which the lease does not cover so much more; "" if it does."""
         leased = now < self._lease_until
         requests, tokens, slots = wanted.requests, wanted.tokens, wanted.slots
-        if requests and self.limit_requests is not None and not (leased and self._requests + requests <= self._may_requests):
+        if requests and self.limit_requests is not None and not (leased and self.requests + requests <= self._may_requests):
             return "requests_per_minute"
         if slots and self.limit_slots is not None and not (leased and self.slots + slots <= self._may_slots):
             return "concurrency"
-        if tokens and self.limit_tokens is not None and not (leased and self._tokens + tokens <= self._may_tokens):
+        if tokens and self.limit_tokens is not None and not (leased and self.tokens + tokens <= self._may_tokens):
             return "tokens_per_minute"
         return ""
 
@@ -199,46 +175,49 @@ class RateScope:
         return self.others if now - self.answered_at < HEARD_SECONDS else NOTHING
 
     def _passing(self, wanted: Amount, others: Amount, now: float, share: int) -> str:
-        self.window.slide(now)
-        if wanted.requests and _passes(self.window.requests + others.requests + wanted.requests, self.limit_requests, share):
+        window = self.window_at(now)
+        if wanted.requests and _passes(window.requests + others.requests + wanted.requests, self.limit_requests, share):
             return "requests_per_minute"
         if wanted.slots and _passes(self.slots + others.slots + wanted.slots, self.limit_slots, share):
             return "concurrency"
-        if wanted.tokens and _passes(self.window.tokens + others.tokens + wanted.tokens, self.limit_tokens, share):
+        if wanted.tokens and _passes(window.tokens + others.tokens + wanted.tokens, self.limit_tokens, share):
             return "tokens_per_minute"
         return ""
 
     def use(self, amount: Amount, now: float) -> bool:
         """Count it, whether it fitted or not. Whether to ask ahead."""
+        self._note(now)
         self.touched_at = now
-        requests, tokens = amount.requests, amount.tokens
-        if requests or tokens:
-            self.window.add(requests, tokens, now)
-            self._requests += requests
-            self._tokens += tokens
-            if tokens:
-                self._typical_tokens = tokens
+        self.requests += amount.requests
+        self.tokens += amount.tokens
         self.slots += amount.slots
+        if amount.tokens:
+            self._typical_tokens = amount.tokens
         if self.slots > self._most_slots:
             self._most_slots = self.slots
+        self._set_free()
         return not self.in_flight and now - self.asked_at >= TICK_SECONDS / QUARTER and self.wants_more(now)
 
-    def end(self, tokens: int, counted_at: float) -> None:
-        """A request has ended; it has needed so many tokens more than were counted for it, less is a negative number.
+    def _set_free(self) -> None:
+        """How far counting may go before somebody has to look: within this second, within the lease, and before more is wanted."""
+        lease = self._lease
+        self.free_until = min(float(self._second + 1), self._lease_until - 2 * TICK_SECONDS)
+        self.free_requests = self._may_requests - (lease.requests + 1) // 2
+        self.free_tokens = self._may_tokens - (lease.tokens + 1) // 2
+        self.free_slots = min(self._may_slots - (lease.slots + 1) // 2, self._most_slots)
 
-        What an ask has told before is told: only what was counted after it comes back to the lease.
+    def correct(self, requests: int, tokens: int, counted_at: float) -> None:
+        """So many more, or less by a negative number, than were counted then. What an ask has told before is told: only what was counted
+        after it comes back to the lease.
         """
-        self.slots -= 1
-        if tokens:
-            self.window.correct(0, tokens, counted_at)
-            if tokens > 0 or counted_at >= self.asked_at:
-                self._tokens += tokens
-
-    def take_back_request(self, counted_at: float) -> None:
-        """A request that was counted has been refused by something else."""
-        self.window.correct(-1, 0, counted_at)
-        if counted_at >= self.asked_at:
-            self._requests -= 1
+        if counted_at < self.since:
+            self._window.correct(requests, tokens, int(counted_at))
+            if counted_at < self.asked_at:
+                requests, tokens = max(0, requests), max(0, tokens)
+            self._noted_requests += requests
+            self._noted_tokens += tokens
+        self.requests += requests
+        self.tokens += tokens
 
     def wants_more(self, now: float) -> bool:
         """Whether a good part of the lease is used, or it ends soon."""
@@ -253,24 +232,25 @@ class RateScope:
 
     def is_over(self, now: float) -> bool:
         """Whether there is nothing to tell any more: nothing used in the last minute, nothing in flight, no lease kept."""
-        self.window.slide(now)
-        used = self.window.requests or self.window.tokens or self.slots
+        window = self.window_at(now)
+        used = window.requests or window.tokens or self.slots
         return not used and not self.in_flight and self._lease == NOTHING
 
     def shape(self, need: Amount, now: float, number: int) -> RateAsk:
         """The next ask: what is used, what is kept of the lease, and how much would do for the next seconds. `number` rises."""
-        self.window.slide(now)
+        window = self.window_at(now)
         want = self._want(need, now)
         left = self.left(now)
         kept = Amount(
             max(0, min(left.requests, want.requests)), max(0, min(left.tokens, want.tokens)), max(0, min(left.slots, want.slots))
         )
-        self._base = self._shaped = Amount(self._requests, self._tokens, self.slots)
+        self._base = self._shaped = Amount(self.requests, self.tokens, self.slots)
         self._hold(kept)
         self._most_slots = max(self.slots, self._most_slots * 3 // 4)  # fades
         self.seq = number
-        self.asked_at = now
+        self.asked_at = self.since = now
         self.in_flight = True
+        self._set_free()
         return RateAsk(
             scope=self.scope,
             scope_id=self.scope_id,
@@ -279,8 +259,8 @@ class RateScope:
             limit_requests=self.limit_requests,
             limit_tokens=self.limit_tokens,
             limit_slots=self.limit_slots,
-            used_requests=self.window.requests,
-            used_tokens=self.window.tokens,
+            used_requests=window.requests,
+            used_tokens=window.tokens,
             used_slots=self.slots,
             kept_requests=kept.requests,
             kept_tokens=kept.tokens,
@@ -301,8 +281,8 @@ class RateScope:
         """
         others = self.others_now(now)
         far = (
-            _is_far(self.window.requests + others.requests, self.limit_requests),
-            _is_far(self.window.tokens + others.tokens, self.limit_tokens),
+            _is_far(self._window.requests + others.requests, self.limit_requests),
+            _is_far(self._window.tokens + others.tokens, self.limit_tokens),
             _is_far(self.slots + others.slots, self.limit_slots),
         )
         few = (LEAST_WANTED, LEAST_WANTED * self._typical_tokens, LEAST_WANTED)
@@ -312,8 +292,8 @@ class RateScope:
         before = self._shaped
         seconds = max(TICK_SECONDS, now - self.asked_at) if self.seq else TICK_SECONDS
         part = BUSY_SECONDS / seconds
-        requests = max(few[0], int((self._requests - before.requests) * part), self.window.requests if far[0] else 0)
-        tokens = max(few[1], int((self._tokens - before.tokens) * part), self.window.tokens if far[1] else 0)
+        requests = max(few[0], int((self.requests - before.requests) * part), self._window.requests if far[0] else 0)
+        tokens = max(few[1], int((self.tokens - before.tokens) * part), self._window.tokens if far[1] else 0)
         slots = max(few[2], self._most_slots if far[2] else self.slots)
         return Amount(
             requests + need.requests if self.limit_requests is not None else 0,
@@ -329,6 +309,8 @@ class RateScope:
         self._lease_until = self.asked_at + valid_seconds
         self.others = Amount(answer.others_requests, answer.others_tokens, answer.others_slots)
         self.answered_at, self.told_at = now, self.asked_at
+        self._note(now)
+        self._set_free()
 
     def _hold(self, lease: Amount) -> None:
         """A lease counts from what had been used when it was asked for."""

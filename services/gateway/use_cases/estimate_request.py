@@ -68,7 +68,7 @@ class EstimateRequest:
     def _rates(self, run: Run) -> list[Limit]:
         now = time.monotonic()
         views = []
-        for scope, enforcement in self.take_rate.rated(run.caller, run.end_user, ""):
+        for scope, enforcement in self.take_rate.rated(run.caller, run.end_user, "").rated:
             for view in rate_views(scope, enforcement, now):
                 by_tokens = view["limit_source"].endswith("tokens_per_minute")
                 needed = run.estimate.tokens if by_tokens else 1

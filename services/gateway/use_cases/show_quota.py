@@ -68,7 +68,7 @@ class ShowQuota:
         first = standing.accounts[0]
         shown = [(first, caller.project.enforcement), *(pair for pair in standing.limited if pair[0] is not first)]
         now = time.monotonic()
-        rated = self.take_rate.rated(caller, None, "")
+        rated = self.take_rate.rated(caller, None, "").rated
         gateways = self.take_hold.grants.gateways
         return {
             "object": "list",

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from common.contracts.directory import NO_LIMITS, Enforcement, Limits
+from common.contracts.directory import NO_LIMITS, Limits
 from gateway.domain.caller import Caller
 from gateway.domain.patience import Patience
-from gateway.domain.rate_headers import rate_header_lines, rate_headers
+from gateway.domain.rate_group import Rated, RateGroup
+from gateway.domain.rate_headers import headers_of
 from gateway.domain.rate_limit import Amount, RateScope
 from gateway.domain.refusals import RateLimited
 from gateway.domain.scopes import budget_scopes
@@ -21,18 +22,16 @@ PAUSE = 0.005
 
 ONE_REQUEST = Amount(requests=1, slots=1)
 
-Rated = tuple[RateScope, Enforcement]
-
 
 class RatePermit:
     """What one request has taken. Settled exactly once; `would_refuse` names limits in shadow mode that it passed, `tokens` are those that
     it counts with.
     """
 
-    __slots__ = ("_at", "_patience", "_rated", "_rates", "_settled", "_tokens_at", "tokens", "would_refuse")
+    __slots__ = ("_at", "_group", "_patience", "_rates", "_settled", "_tokens_at", "tokens", "would_refuse")
 
-    def __init__(self, rated: tuple[Rated, ...], rates: Rates, patience: Patience) -> None:
-        self._rated, self._rates, self._patience = rated, rates, patience
+    def __init__(self, group: RateGroup, rates: Rates, patience: Patience) -> None:
+        self._group, self._rates, self._patience = group, rates, patience
         self.tokens = 0
         self._at: float | None = None
         self._tokens_at: float | None = None
@@ -42,11 +41,13 @@ class RatePermit:
     def take_now(self, amount: Amount) -> bool:
         """Take it if the leases at hand cover it; one synchronous step."""
         now = time.monotonic()
-        for scope, enforcement in self._rated:
-            if enforcement != "hard" or not scope.covers(amount, now):
-                return False
-        self._count(amount, now)
-        return True
+        if self._group.take_free(amount.requests, amount.tokens, amount.slots, now):
+            self._remember(amount, now)
+            return True
+        if self._group.covers(amount, now):
+            self._count(amount, now)
+            return True
+        return False
 
     async def take(self, amount: Amount, *, soon: int = 0) -> None:
         """All or nothing, waiting for leases where that may help. `soon`: tokens that will be taken next, if it is let in.
@@ -71,7 +72,7 @@ class RatePermit:
         """The scopes whose lease does not cover it, and that would refuse; nearly always none."""
         now = time.monotonic()
         found: list[RateScope] = []
-        for scope, enforcement in self._rated:
+        for scope, enforcement in self._group.rated:
             if enforcement == "hard":
                 if scope.lacking(amount, now):
                     found.append(scope)
@@ -93,9 +94,11 @@ class RatePermit:
         self._count(amount, now)
 
     def _count(self, amount: Amount, now: float) -> None:
-        for scope, _ in self._rated:
-            if scope.use(amount, now):
-                self._rates.ask_ahead(scope)
+        for scope in self._group.use(amount, now):
+            self._rates.ask_ahead(scope)
+        self._remember(amount, now)
+
+    def _remember(self, amount: Amount, now: float) -> None:
         if amount.requests:
             self._at = now
         if amount.tokens:
@@ -110,8 +113,7 @@ class RatePermit:
     def withdraw(self) -> None:
         """The request was refused by something else before anybody was called: it has used nothing."""
         if self._at is not None and not self._settled:
-            for scope, _ in self._rated:
-                scope.take_back_request(self._at)
+            self._group.take_back_request(self._at)
         self.settle(0)
 
     def settle(self, tokens: int) -> None:
@@ -119,17 +121,15 @@ class RatePermit:
         if self._settled or self._at is None:
             return
         self._settled = True
-        more, at = tokens - self.tokens, self._tokens_at or time.monotonic()
-        for scope, _ in self._rated:
-            scope.end(more, at)
+        self._group.end(tokens - self.tokens, self._tokens_at or time.monotonic())
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Where the tightest limits stand, in OpenAI's names."""
-        return rate_headers((scope for scope, _ in self._rated), time.monotonic())
+        return headers_of(self._group.header_lines_now(time.monotonic()))
 
     def header_lines(self) -> bytes:
         """The same as lines."""
-        return rate_header_lines((scope for scope, _ in self._rated), time.monotonic())
+        return self._group.header_lines(time.monotonic())
 
     def _limited(self, scope: RateScope, limit: str, amount: Amount) -> RateLimited:
         refusal = limited(scope, limit, amount, time.monotonic())
@@ -143,29 +143,29 @@ class TakeRate:
 
     rates: Rates
     by_address: Limits
-    _kept: dict[tuple[str, str | None], tuple[Caller, int, tuple[Rated, ...]]] = field(default_factory=dict)
+    _kept: dict[tuple[str, str | None, str], tuple[Caller, int, RateGroup]] = field(default_factory=dict)
 
-    def rated(self, caller: Caller, end_user: str | None, address: str) -> tuple[Rated, ...]:
-        """What has such limits of all that a request counts against; () for most."""
-        name = (caller.key.key_id, end_user if caller.counts_end_users else None)
+    def rated(self, caller: Caller, end_user: str | None, address: str) -> RateGroup:
+        """What has such limits of all that a request counts against; nothing for most."""
+        name = (caller.key.key_id, end_user if caller.counts_end_users else None, "" if self.by_address is NO_LIMITS else address)
         found = self._kept.get(name)
         if found is None or found[0] is not caller or found[1] != self.rates.generation:
-            found = (caller, self.rates.generation, tuple(self._rated(caller, name[1])))
+            found = (caller, self.rates.generation, RateGroup(tuple(self._rated(caller, name[1], name[2]))))
             if len(self._kept) >= MOST_KEPT:
                 self._kept.clear()
             self._kept[name] = found
-        if self.by_address is NO_LIMITS or not address:
-            return found[2]
-        return (*found[2], (self.rates.scope("ip", address, self.by_address), "hard"))
+        return found[2]
 
-    def _rated(self, caller: Caller, end_user: str | None) -> Iterator[Rated]:
+    def _rated(self, caller: Caller, end_user: str | None, address: str) -> Iterator[Rated]:
         for scope in budget_scopes(caller, end_user):
             if _has_rates(scope.limits):
                 yield self.rates.scope(scope.name, scope.scope_id, scope.limits), scope.enforcement
+        if address:
+            yield self.rates.scope("ip", address, self.by_address), "hard"
 
-    def permit(self, rated: tuple[Rated, ...], patience: Patience) -> RatePermit:
+    def permit(self, group: RateGroup, patience: Patience) -> RatePermit:
         """Nothing is taken yet."""
-        return RatePermit(rated, self.rates, patience)
+        return RatePermit(group, self.rates, patience)
 
 
 def _has_rates(limits: Limits) -> bool:
@@ -174,8 +174,7 @@ def _has_rates(limits: Limits) -> bool:
 
 def limited(scope: RateScope, limit: str, amount: Amount, now: float) -> RateLimited:
     """The refusal, with what a client can act on."""
-    window, others = scope.window, scope.others_now(now)
-    window.slide(now)
+    window, others = scope.window_at(now), scope.others_now(now)
     by_tokens = limit == "tokens_per_minute"
     used, held = {
         "requests_per_minute": (window.requests, others.requests),

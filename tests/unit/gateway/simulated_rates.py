@@ -6,6 +6,7 @@ from itertools import count
 
 from common.contracts.directory import Limits
 from common.contracts.rates import RateAnswer, RateAsk
+from gateway.domain.rate_group import RateGroup
 from gateway.domain.rate_limit import Amount, RateScope
 from usage.domain.rate_leases import COUNTED_SECONDS, SLOTS_SECONDS, VALID_SECONDS
 from usage.outbound.rate_leases_store import RateBooks, RateRow
@@ -33,6 +34,11 @@ class Boot:
     answers: list[RateAnswer] = field(default_factory=list)
     running: list[Running] = field(default_factory=list)
     dead: bool = False
+
+    @property
+    def group(self) -> RateGroup:
+        """How requests take of it."""
+        return RateGroup(((self.scope, "hard"),))
 
 
 class RateWorld:
@@ -106,10 +112,13 @@ class RateWorld:
         boot, wanted = self.boots[number], Amount(1, tokens, 1)
         if boot.dead:
             return False
-        if boot.scope.lacking(wanted, self.now):
+        if boot.group.take_free(1, tokens, 1, self.now):
+            self.done["taken without a look"] += 1
+        elif boot.scope.lacking(wanted, self.now):
             self.done["lacking"] += 1
             return False
-        boot.scope.use(wanted, self.now)
+        else:
+            boot.scope.use(wanted, self.now)
         entry = [1, tokens]
         self.used.append((self.now, entry))
         boot.running.append(Running(self.now, tokens, entry))
@@ -122,7 +131,7 @@ class RateWorld:
         if boot.dead or not boot.running:
             return
         request = boot.running.pop(0)
-        boot.scope.end(tokens - request.tokens, request.at)
+        boot.group.end(tokens - request.tokens, request.at)
         if tokens > request.tokens:
             self.underestimated.append((request.at, tokens - request.tokens))
         request.entry[1] = tokens
@@ -138,8 +147,8 @@ class RateWorld:
         if boot.dead or not boot.running:
             return
         request = boot.running.pop()
-        boot.scope.take_back_request(request.at)
-        boot.scope.end(-request.tokens, request.at)
+        boot.group.take_back_request(request.at)
+        boot.group.end(-request.tokens, request.at)
         request.entry[:] = [0, 0]
         self.done["withdrawn"] += 1
 

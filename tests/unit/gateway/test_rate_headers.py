@@ -3,7 +3,8 @@
 import pytest
 
 from common.contracts.directory import Limits
-from gateway.domain.rate_headers import duration, rate_headers
+from gateway.domain.rate_group import RateGroup
+from gateway.domain.rate_headers import duration, headers_of
 from gateway.domain.rate_limit import Amount, RateScope
 
 
@@ -20,7 +21,8 @@ def test_the_scope_with_the_least_left_is_shown() -> None:
     project.adopt(Limits(version=1, requests_per_minute=100, tokens_per_minute=500))
     for scope in (key, project):
         scope.use(Amount(2, 120, 1), 1_000.0)
-    assert dict(rate_headers((project, key), 1_010.0)) == {
+    group = RateGroup(((project, "hard"), (key, "soft")))
+    assert dict(headers_of(group.header_lines(1_010.0))) == {
         b"x-ratelimit-limit-requests": b"2",
         b"x-ratelimit-remaining-requests": b"0",
         b"x-ratelimit-reset-requests": b"51s",
@@ -28,4 +30,4 @@ def test_the_scope_with_the_least_left_is_shown() -> None:
         b"x-ratelimit-remaining-tokens": b"380",
         b"x-ratelimit-reset-tokens": b"0ms",
     }
-    assert rate_headers((), 1_000.0) == []
+    assert RateGroup(()).header_lines(1_000.0) == b""

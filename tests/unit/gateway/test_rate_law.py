@@ -102,7 +102,7 @@ def test_no_disorder_breaks_the_laws() -> None:
         RateLaw, settings=settings(max_examples=150, stateful_step_count=60, deadline=None, derandomize=True)
     )
     assert min(RateLaw.done[what] for what in ("admitted", "lacking", "ended")) >= 50, RateLaw.done
-    assert min(RateLaw.done[what] for what in ("withdrawn", "forgotten", "died")) >= 5, RateLaw.done
+    assert min(RateLaw.done[what] for what in ("taken without a look", "withdrawn", "forgotten", "died")) >= 5, RateLaw.done
 
 
 STEPS = ("come", "end", "withdraw", "lose", "stale", "tick", "time", "pause", "forget", "limits")
@@ -155,7 +155,7 @@ def test_a_long_busy_life(seed: int) -> None:
     live_long(world, random.Random(seed), 4_000)
     done = world.done
     assert done["admitted"] > 300, done
-    assert min(done["lacking"], done["ended"], done["withdrawn"]) > 20, done
+    assert min(done["lacking"], done["ended"], done["withdrawn"], done["taken without a look"]) > 20, done
     assert done["forgotten"], done
 
 
@@ -166,7 +166,7 @@ def test_a_boot_that_counts_less_than_it_uses_is_found_out() -> None:
         def admit(self, number: int, tokens: int) -> bool:
             admitted = super().admit(number, tokens)
             if admitted and self.done["admitted"] % 4 == 0:
-                self.boots[number].scope.take_back_request(self.now)
+                self.boots[number].group.take_back_request(self.now)
             return admitted
 
     with pytest.raises(AssertionError, match=" requests of "):

@@ -171,6 +171,7 @@ class Revocations(RuleBasedStateMachine):
         self.seen: list[tuple[str, Stored]] = []
         self.backups: list[tuple[str, int, dict[str, tuple[int, bytes]]]] = []
         self.went_back = False
+        self.crossed: list[Any] = []
         self.gateways = [Gateway(self.folder / str(number), self.bucket, self.clock) for number in range(2)]
 
     def teardown(self) -> None:
@@ -249,7 +250,8 @@ class Revocations(RuleBasedStateMachine):
     @precondition(lambda self: self.relays)
     @rule(number=NUMBERS, outcome=st.sampled_from(OUTCOMES))
     def relay_goes_on(self, number: int, outcome: Outcome) -> None:
-        self.fenced(lambda: self.relays[number % len(self.relays)].step(outcome))
+        relay = self.relays[number % len(self.relays)]
+        self.fenced(lambda: relay.step(outcome), crossed=relay in self.crossed)
         self.relays = [relay for relay in self.relays if not relay.ended]
 
     @rule()
@@ -263,20 +265,23 @@ class Revocations(RuleBasedStateMachine):
     @precondition(lambda self: self.bucket.late)
     @rule(number=NUMBERS)
     def a_late_put_arrives(self, number: int) -> None:
-        entry, body, expected = self.bucket.late.pop(number % len(self.bucket.late))
+        put = self.bucket.late.pop(number % len(self.bucket.late))
+        entry, body, expected = put
 
         def arrive() -> None:
             if self.bucket.held.get(entry, (0, b""))[0] == expected:
                 self.bucket.take(entry, body, expected)
 
-        self.fenced(arrive)
+        self.fenced(arrive, crossed=any(put is it for it in self.crossed))
 
-    def fenced(self, act: Any) -> None:
-        """Whatever is put: within one bucket no entry goes back to an older version."""
+    def fenced(self, act: Any, *, crossed: bool = False) -> None:
+        """Whatever is put: within one bucket no entry goes back to an older version. A put that was begun in the bucket before has its
+        fence from there; where the sequences meet, what it does is mended by the next comparison with the tables.
+        """
         before = {entry: version_of(body) for entry, (_, body) in self.bucket.held.items()}
         act()
         for entry, (sequence, body) in self.bucket.held.items():
-            assert version_of(body) >= before.get(entry, 0), entry
+            assert crossed or version_of(body) >= before.get(entry, 0), entry
             self.seen.append((entry, Stored(version_of(body), sequence)))
         del self.seen[:-30]
 
@@ -292,7 +297,7 @@ class Revocations(RuleBasedStateMachine):
         self.bucket.created, self.bucket.last, held = self.backups[number % len(self.backups)]
         self.bucket.held = dict(held)
         self.went_back = True
-        self.cut_off_everybody()
+        self.leave_bucket()
 
     @rule()
     def make_anew(self) -> None:
@@ -300,9 +305,11 @@ class Revocations(RuleBasedStateMachine):
         self.bucket.created = str(int(self.bucket.created) + 1)
         self.bucket.last, self.bucket.held = 0, {}
         self.outbox += [(entry, len(of), msgspec.json.encode(of[-1])) for entry, of in self.history.items()]
-        self.cut_off_everybody()
+        self.leave_bucket()
 
-    def cut_off_everybody(self) -> None:
+    def leave_bucket(self) -> None:
+        """What is under way to it arrives at the next one; everybody is cut off."""
+        self.crossed += [*self.relays, *self.bucket.late]
         for gateway in self.gateways:
             gateway.deafen()
             gateway.listen()

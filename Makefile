@@ -98,6 +98,9 @@ prove-law: .venv/.dev ## kill -9 of everything under load, then provider and led
 prove-budgets: .venv/.dev ## 500 clients at nearly empty budgets, four gateways, kill -9 in the middle: never beyond the bound (ROUNDS=200 SEED=7)
 	BUDGET_ROUNDS=$(or $(ROUNDS),200) BUDGET_SEED=$(SEED) $(BIN)/pytest tests/budgets -m budgets $(ARGS)
 
+prove-utilization: .venv/.dev ## four gateways: how much of a budget is spent before anything is refused; 600 KB prompts on $25; some minutes
+	BUDGET_FULL=1 $(BIN)/pytest tests/budgets/test_utilization.py -m budgets $(ARGS)
+
 test-litellm: .venv/.dev .venv-litellm/.ready ## the path through a real LiteLLM proxy
 	$(BIN)/pytest -m litellm $(ARGS)
 
@@ -130,6 +133,6 @@ timing-keys: .venv/.dev ## does the time of a 401 tell why? (ARGS="--questions 2
 
 check: lint types contracts test ## what CI runs
 
-.PHONY: help install lock up down status logs reset migrate lint format types contracts test e2e prove-law prove-budgets \
+.PHONY: help install lock up down status logs reset migrate lint format types contracts test e2e prove-law prove-budgets prove-utilization \
   test-litellm manifests images events bench measure-revocation measure-directory \
   timing-keys check

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from tests.e2e.harness import Project, World
+from tests.e2e.running_stack import call
 
 GATEWAYS = 4
 pytestmark = [pytest.mark.budgets, pytest.mark.timeout(900)]
@@ -25,6 +26,7 @@ price = "sim-deep-1"
 """
 LENGTHS = (1_000, 1_500, 2_000)
 USD = 1_000_000_000
+STREAMS = 50
 FULL = os.environ.get("BUDGET_FULL") == "1"
 """Prompts of 600 KB and $25, which takes minutes, and production's wait for a grant, which a machine busy with other tests does not
 keep; otherwise a tenth of the one and more of the other, which the same rules bound alike."""
@@ -129,10 +131,15 @@ def test_agents_spend_a_cost_budget(crowded: World, capsys: pytest.CaptureFixtur
         return body_of(model=f"agent-{LENGTHS[number % 3]}", max_tokens=32_000, stream=True, messages=messages)
 
     askers = Askers(crowded, project, make)
-    asyncio.run(askers.run(50, until_refused=150))
+    asyncio.run(askers.run(STREAMS, until_refused=3 * STREAMS))
     total = spent(crowded, project, "nanousd")
-    tell(capsys, f"agents: {total / limit:.2%} of ${limit / USD:.2f} spent by {askers.served} streams, {askers.refused} refused")
-    assert 0.95 * limit <= total <= limit * 1.05
+    a_slice = call("GET", f"{crowded.gateway.url}/v1/quota", bearer=project.key).json["overspend_bound"]["per_request_nanousd"]
+    tell(
+        capsys,
+        f"agents: {total / limit:.2%} of ${limit / USD:.2f} spent by {askers.served} streams, {askers.refused} refused; "
+        f"bound {STREAMS} slices of ${a_slice / USD:.4f}",
+    )
+    assert 0.95 * limit <= total <= limit + STREAMS * a_slice
 
 
 @pytest.mark.parametrize("worth", [1, 10])

@@ -1,7 +1,7 @@
 """The arithmetic of the benchmark's report."""
 
 import pytest
-from bench.rounds import Bar, Spread, abba, differences, median_of, per_unit_us, ratios, spread
+from bench.rounds import Bar, Spread, abba, differences, interval, median_of, per_unit_us, ratios, spread
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -85,6 +85,13 @@ def test_added_latency_is_taken_round_by_round():
 def test_a_bar_is_met_at_its_bound_and_never_without_a_figure(figure, at_least, met):
     """The bound itself passes; a figure that was not measured neither passes nor fails."""
     assert Bar("a promise", figure, 80, at_least=at_least).met is met
+
+
+@pytest.mark.parametrize(("count", "ends"), [(5, None), (6, (0.0, 5.0)), (10, (1.0, 8.0)), (24, (6.0, 17.0))])
+def test_the_interval_of_a_median_goes_by_order(count, ends):
+    """As tables of the sign test have it; too few values give none."""
+    values = [float(number) for number in range(count)]
+    assert interval(values[::-1]) == ends
 
 
 def test_spread_is_shown_with_both_ends():

@@ -58,6 +58,7 @@ def downgrade() -> None:
     )
     op.execute(
         "ALTER TABLE organizations DROP COLUMN limit_version, DROP COLUMN monthly_tokens, DROP COLUMN monthly_cost_nanousd, "
-        "DROP COLUMN daily_tokens, DROP COLUMN daily_cost_nanousd, DROP COLUMN alert_percents"
+        "DROP COLUMN daily_tokens, DROP COLUMN daily_cost_nanousd, DROP COLUMN alert_percents, "
+        "DROP COLUMN earlier_time_zone, DROP COLUMN time_zone_from"
     )
     op.execute("ALTER TABLE projects DROP COLUMN daily_tokens, DROP COLUMN daily_cost_nanousd, DROP COLUMN alert_percents")

@@ -131,8 +131,11 @@ measure-directory: .venv/.dev ## what a large key directory costs: memory, loadi
 timing-keys: .venv/.dev ## does the time of a 401 tell why? (ARGS="--questions 20000 --bound 5")
 	$(BIN)/python -m bench.keys.timing $(ARGS)
 
+measure-leases: .venv/.dev ## limits per minute by leases, or counted in a store: what each costs the gateway
+	$(BIN)/python -m bench.leases
+
 check: lint types contracts test ## what CI runs
 
 .PHONY: help install lock up down status logs reset migrate lint format types contracts test e2e prove-law prove-budgets prove-utilization \
   test-litellm manifests images events bench measure-revocation measure-directory \
-  timing-keys check
+  timing-keys measure-leases check

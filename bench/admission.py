@@ -48,7 +48,7 @@ class Times:
 
 async def measure_admission(times: int = TIMES) -> Times:
     """Admissions one after the other, each settled before the next."""
-    caller = _caller()
+    caller = make_caller()
     take_hold = TakeHold(Grants(Client(), gateway="bench", boot="bench", expected=(TOKENS, NANOUSD)), Calendar())
     take_rate = TakeRate(Rates(Client(), gateway="bench", boot="bench"), NO_LIMITS)
     _grant(take_hold, take_rate, caller)
@@ -77,7 +77,8 @@ async def _admit(take_hold: TakeHold, take_rate: TakeRate, caller: Caller) -> in
     return took
 
 
-def _caller() -> Caller:
+def make_caller() -> Caller:
+    """An API key whose organization, project, owner and end users have all limits there are, as it has itself."""
     limits = Limits(
         version=1,
         monthly_tokens=PLENTY,
@@ -128,6 +129,11 @@ def _grant(take_hold: TakeHold, take_rate: TakeRate, caller: Caller) -> None:
                 granted_nanousd=PLENTY,
             )
         )
+    grant_leases(take_rate, caller)
+
+
+def grant_leases(take_rate: TakeRate, caller: Caller) -> None:
+    """The same for limits per minute."""
     for scope in take_rate.rated(caller, END_USER, "").scopes:
         ask = scope.shape(NOTHING, time.monotonic(), 1)
         answer = RateAnswer(

@@ -13,7 +13,8 @@ class ScopeAccount:
     """What this boot knows of one scope in one period. All amounts are cumulative since the boot began.
 
     `limit_*` None = no limit in that unit. `granted_*` is the largest grant answered, lowered only by our own return.
-    `look_at_*`: once so much is settled and reserved, somebody should look whether to ask for more (domain.grant_pace).
+    `look_at_*`: once so much is settled and reserved, somebody should look whether to ask for more (domain.grant_pace). Never above
+    what is granted, in a unit that has a limit.
     """
 
     scope: str
@@ -91,6 +92,7 @@ class ScopeAccount:
         if answer.status == "closed":
             self.granted_tokens = min(self.granted_tokens, self.settled_tokens + self.reserved_tokens)
             self.granted_nanousd = min(self.granted_nanousd, self.settled_nanousd + self.reserved_nanousd)
+            self.look_at_tokens = self.look_at_nanousd = -1
             return
         if answer.seq < self.returned_seq:
             return
@@ -135,6 +137,20 @@ class Hold:
         self.binding = accounts if binding is None else binding
         self.tokens = self.nanousd = 0
         self.settled = False
+
+    def take_free(self, tokens: int, nanousd: int) -> bool:
+        """Reserve so much more in all accounts if that brings none to the point where somebody should look; until then grants cover it.
+
+        For holds on accounts that all have limits that refuse, or none.
+        """
+        for account in self.binding:
+            if (
+                account.settled_tokens + account.reserved_tokens + tokens > account.look_at_tokens
+                or account.settled_nanousd + account.reserved_nanousd + nanousd > account.look_at_nanousd
+            ):
+                return False
+        self.force(tokens, nanousd)
+        return True
 
     def try_take(self, tokens: int, nanousd: int) -> bool:
         """Reserve so much more in all accounts, or nothing in any if a limit that refuses does not cover it."""

@@ -18,13 +18,13 @@ def tightest(scopes: Iterable[RateScope], now: float) -> Tightest:
     by_requests = by_tokens = None
     least_requests = least_tokens = 0
     for scope in scopes:
-        window, others = scope.window_at(now), scope.others_now(now)
+        requests, tokens = scope.used_at(now)
         if scope.limit_requests is not None:
-            left = scope.limit_requests - window.requests - others.requests
+            left = scope.limit_requests - requests
             if by_requests is None or left < least_requests:
                 by_requests, least_requests = scope, left
         if scope.limit_tokens is not None:
-            left = scope.limit_tokens - window.tokens - others.tokens
+            left = scope.limit_tokens - tokens
             if by_tokens is None or left < least_tokens:
                 by_tokens, least_tokens = scope, left
     return by_requests, by_tokens
@@ -34,14 +34,14 @@ def lines_of(found: Tightest, now: float) -> bytes:
     """As lines of an answer's head; empty where neither has a limit."""
     by_requests, by_tokens = found
     lines = b""
-    if by_requests is not None:
-        window, limit = by_requests.window_at(now), by_requests.limit_requests or 0
-        left = limit - window.requests - by_requests.others_now(now).requests
-        lines = _REQUESTS % (limit, max(0, left), b"0ms" if left > 0 else duration(window.seconds_until(1, 0, now)))
-    if by_tokens is not None:
-        window, limit = by_tokens.window_at(now), by_tokens.limit_tokens or 0
-        left = limit - window.tokens - by_tokens.others_now(now).tokens
-        lines += _TOKENS % (limit, max(0, left), b"0ms" if left > 0 else duration(window.seconds_until(0, 1, now)))
+    if by_requests is not None and by_requests.limit_requests is not None:
+        left = by_requests.limit_requests - by_requests.used_at(now)[0]
+        reset = b"0ms" if left > 0 else duration(by_requests.window_at(now).seconds_until(1, 0, now))
+        lines = _REQUESTS % (by_requests.limit_requests, max(0, left), reset)
+    if by_tokens is not None and by_tokens.limit_tokens is not None:
+        left = by_tokens.limit_tokens - by_tokens.used_at(now)[1]
+        reset = b"0ms" if left > 0 else duration(by_tokens.window_at(now).seconds_until(0, 1, now))
+        lines += _TOKENS % (by_tokens.limit_tokens, max(0, left), reset)
     return lines
 
 

@@ -123,6 +123,16 @@ class RateScope:
         self._note(now)
         return self._window
 
+    def used_at(self, now: float) -> tuple[int, int]:
+        """Requests and tokens of the minute before, of all boots as far as they are known."""
+        if now >= self._second + 1:
+            self._note(now)
+        window, others = self._window, self.others_now(now)
+        return (
+            window.requests + self.requests - self._noted_requests + others.requests,
+            window.tokens + self.tokens - self._noted_tokens + others.tokens,
+        )
+
     def _note(self, now: float) -> None:
         """Everything counted since the last time was counted in the same second."""
         requests, tokens = self.requests - self._noted_requests, self.tokens - self._noted_tokens

@@ -12,7 +12,8 @@ from gateway.domain.caller import Caller
 @dataclass(slots=True)
 class Standing:
     """Made once per caller, end user and day. `limited`: the accounts that have a limit, and what it does; `binding`: whose limit refuses;
-    `shadowed`: whose limit only says what it would refuse. `largest_*`: the largest hold that was taken on it.
+    `shadowed`: whose limit only says what it would refuse; `all_bind`: every limit refuses. `largest_*`: the largest hold that was taken
+    on it.
     """
 
     caller: Caller
@@ -22,6 +23,7 @@ class Standing:
     binding: tuple[ScopeAccount, ...]
     shadowed: tuple[ScopeAccount, ...]
     costs_bind: bool
+    all_bind: bool
     limit_names: str
     largest_tokens: int = -1
     largest_nanousd: int = -1
@@ -44,6 +46,7 @@ def stand(caller: Caller, day: LocalDay, counted: Sequence[tuple[ScopeAccount, E
         binding=binding,
         shadowed=tuple(account for account, enforcement in limited if enforcement == "shadow"),
         costs_bind=any(account.limit_nanousd is not None for account in binding),
+        all_bind=len(binding) == len(limited),
         limit_names=" ".join(account.name for account, _ in limited),
     )
 

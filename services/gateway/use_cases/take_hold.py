@@ -106,6 +106,9 @@ class TakeHold:
         """Take it if the grants at hand cover it; one synchronous step."""
         if self.grants.is_cut_off and standing.binding:
             return False
+        is_usual = standing.all_bind and tokens <= standing.largest_tokens and nanousd <= standing.largest_nanousd
+        if is_usual and hold.take_free(tokens, nanousd):
+            return True
         if not hold.try_take(tokens, nanousd):
             return False
         self._look(standing, tokens, nanousd)

@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -201,6 +202,7 @@ class World:
             )
         self.accounts = self._process("accounts", ["-m", "accounts", "serve"], accounts)
         self.usage = self._process("usage", ["-m", "usage", "serve"], usage)
+        self._usage_env = usage
         for part in (self.provider, self.accounts, self.usage):
             part.start()
             started.callback(part.stop, timeout=STOP_SECONDS)
@@ -262,12 +264,18 @@ class World:
         return Process(name, [sys.executable, *arguments], self.folder / f"{name}.log", env=_environment(env), cwd=CHECKOUT)
 
     def _run(self, name: str, arguments: list[str], env: dict[str, str]) -> str:
-        import subprocess
-
-        argv = [sys.executable, "-m", name, *arguments]
-        done = subprocess.run(argv, env=_environment(env), cwd=CHECKOUT, capture_output=True, text=True, timeout=170)
+        done = self._ran(name, arguments, env)
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    @staticmethod
+    def _ran(name: str, arguments: list[str], env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+        argv = [sys.executable, "-m", name, *arguments]
+        return subprocess.run(argv, env=_environment(env), cwd=CHECKOUT, capture_output=True, text=True, timeout=170, check=False)
+
+    def usage_command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """One of usage's commands, as its operator runs it."""
+        return self._ran("usage", list(arguments), self._usage_env)
 
     # ---- accounts ----------------------------------------------------------------------------------------------------
     @property

@@ -1,4 +1,4 @@
-"""A gateway that is gone for ever: what it was granted stays promised until an operator says so; and what becomes of one that comes back."""
+"""A gateway that is gone for ever: what it was granted stays promised until an operator says so. And one that comes back."""
 
 import json
 from collections.abc import Iterator

@@ -9,8 +9,8 @@ from psycopg.rows import dict_row
 Row = dict[str, Any]
 
 REQUESTS = """
-SELECT event_id::text, period_day, period_month, request_id, project_id, boot, boot_number, status, usage_source, prompt_tokens,
-    completion_tokens, cost_nanousd, hold_tokens, hold_nanousd, cost_verified, cache, attempts,
+SELECT event_id::text, period_day, period_month, request_id, organization_id, project_id, boot, boot_number, status, usage_source,
+    prompt_tokens, completion_tokens, cost_nanousd, hold_tokens, hold_nanousd, cost_verified, cache, attempts,
     coalesce(decision->>'mode', '') AS mode, extract(epoch FROM admitted_at)::float AS admitted_at,
     extract(epoch FROM finished_at)::float AS finished_at
 FROM usage.requests
@@ -84,19 +84,27 @@ FROM usage.boot_spend b FULL JOIN counted c USING (scope, scope_id, period, boot
 WHERE (coalesce(b.tokens, 0), coalesce(b.nanousd, 0)) <> (coalesce(c.tokens, 0), coalesce(c.nanousd, 0))
 """
 
-# What a boot was granted, or has spent if that is more; of a closed boot nothing but what it has spent.
+# What boots were granted, or have spent if that is more, of every scope and period; of a closed boot nothing but what it has spent.
+# Limits of organizations and projects as the directory has them, of all others as gateways have told them.
 OBLIGATIONS = """
-SELECT scope_id AS project_id, period, p.monthly_tokens, p.monthly_cost_nanousd,
+SELECT l.scope, l.scope_id, l.period, l.organization_id, l.project_id, l.spent_tokens, l.spent_nanousd,
+    CASE l.scope WHEN 'project' THEN CASE length(l.period) WHEN 7 THEN p.monthly_tokens ELSE p.daily_tokens END
+        WHEN 'organization' THEN CASE length(l.period) WHEN 7 THEN o.monthly_tokens ELSE o.daily_tokens END
+        ELSE l.limit_tokens END AS limit_tokens,
+    CASE l.scope WHEN 'project' THEN CASE length(l.period) WHEN 7 THEN p.monthly_cost_nanousd ELSE p.daily_cost_nanousd END
+        WHEN 'organization' THEN CASE length(l.period) WHEN 7 THEN o.monthly_cost_nanousd ELSE o.daily_cost_nanousd END
+        ELSE l.limit_nanousd END AS limit_nanousd,
     sum(CASE WHEN b.closed THEN coalesce(s.tokens, 0)
         ELSE greatest(coalesce(g.granted_tokens, 0), coalesce(s.tokens, 0)) END)::bigint AS tokens,
     sum(CASE WHEN b.closed THEN coalesce(s.nanousd, 0)
         ELSE greatest(coalesce(g.granted_nanousd, 0), coalesce(s.nanousd, 0)) END)::bigint AS nanousd
 FROM usage.grants g
 FULL JOIN usage.boot_spend s USING (scope, scope_id, period, boot)
+JOIN usage.ledger l USING (scope, scope_id, period)
 LEFT JOIN usage.boots b USING (boot)
-JOIN usage.projects p ON p.project_id = scope_id
-WHERE scope = 'project' AND length(period) = 7
-GROUP BY 1, 2, 3, 4
+LEFT JOIN usage.projects p ON l.scope = 'project' AND p.project_id = l.scope_id
+LEFT JOIN usage.organizations o ON l.scope = 'organization' AND o.organization_id = l.scope_id
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
 """
 
 BOOTS = """

@@ -47,6 +47,7 @@ class Project:
     key: str
     monthly_tokens: int | None = None
     monthly_cost_nanousd: int | None = None
+    daily_tokens: int | None = None
 
 
 class Rig(Assembly):

@@ -74,23 +74,23 @@ def check_receipts(verdict: Verdict, books: Books) -> None:
 
 
 def check_budgets(verdict: Verdict, books: Books, limited: Mapping[str, str]) -> None:
-    """What was spent, and what boots may still spend, is within every limit. `limited`: names by project id."""
-    spent = {(row["project_id"], row["period"]): row for row in books.ledger}
-    estimated = {row["project_id"] for row in books.requests if row.get("mode", "") not in BOUNDED}
+    """What was spent, and what boots may still spend, is within every limit of every scope. `limited`: names by project id."""
+    estimated = {
+        row[owner] for row in books.requests if row.get("mode", "") not in BOUNDED for owner in ("organization_id", "project_id")
+    }
     for row in books.obligations:
-        if row["project_id"] in estimated:
+        if (row["project_id"] or row["organization_id"]) in estimated:
             continue  # its bound is another: see tests/budgets
-        booked = spent[row["project_id"], row["period"]]
-        name = limited.get(row["project_id"], row["project_id"])
-        for unit, limit in (("tokens", row["monthly_tokens"]), ("nanousd", row["monthly_cost_nanousd"])):
-            if limit is None:
+        what = f"{row['scope']} {limited.get(row['scope_id'], row['scope_id'])} in {row['period']}"
+        for unit in ("tokens", "nanousd"):
+            if (limit := row[f"limit_{unit}"]) is None:
                 continue
-            promised, used = row[unit], booked[f"spent_{unit}"]
-            verdict.expect(promised <= limit, f"{name}: Σ max(granted, spent) = {promised} > {limit} {unit}")
-            verdict.expect(used <= limit, f"{name}: spent {used} > {limit} {unit}")
-            if row["project_id"] in limited:
-                verdict.notes.append(f"budget of {name}: {used} spent, {promised} promised of {limit} {unit}")
-    granted = {row["project_id"] for row in books.obligations}
+            promised, used = row[unit], row[f"spent_{unit}"]
+            verdict.expect(promised <= limit, f"{what}: Σ max(granted, spent) = {promised} > {limit} {unit}")
+            verdict.expect(used <= limit, f"{what}: spent {used} > {limit} {unit}")
+            if row["scope_id"] in limited:
+                verdict.notes.append(f"budget of {what}: {used} spent, {promised} promised of {limit} {unit}")
+    granted = {row["scope_id"] for row in books.obligations}
     verdict.expect(limited.keys() <= granted, "a project with a budget spent without a grant")
 
 

@@ -67,11 +67,12 @@ def _make_projects(rig: Rig) -> list[Project]:
         rig.new_project("roomy", {"monthly_tokens": ROOMY_TOKENS, "monthly_cost_nanousd": ROOMY_NANOUSD}),
         rig.new_project("tight tokens", {"monthly_tokens": 4_000}),
         rig.new_project("tight cost", {"monthly_cost_nanousd": 3_000_000}),
+        rig.new_project("tight day", {"daily_tokens": 4_000}),
     ]
 
 
 def _limited(projects: list[Project]) -> dict[str, str]:
-    return {one.project_id: one.name for one in projects if one.monthly_tokens or one.monthly_cost_nanousd}
+    return {one.project_id: one.name for one in projects if one.monthly_tokens or one.monthly_cost_nanousd or one.daily_tokens}
 
 
 async def _until(true: Callable[[], bool]) -> None:
@@ -96,7 +97,7 @@ def _assert_load_was_mixed(load: Load) -> None:
 def _assert_nobody_hoards(evidence: Evidence) -> None:
     """However long budget could not be had: what was granted stays in proportion to what is spent."""
     for row in evidence.books.obligations:
-        for unit, limit in (("tokens", row["monthly_tokens"]), ("nanousd", row["monthly_cost_nanousd"])):
+        for unit, limit in (("tokens", row["limit_tokens"]), ("nanousd", row["limit_nanousd"])):
             if limit is not None and limit >= ROOMY_TOKENS:
                 assert row[unit] < limit / 5, f"a project far from its limit: {row[unit]} of {limit} {unit} are promised"
 

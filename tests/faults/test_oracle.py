@@ -25,6 +25,7 @@ def _row(number: int, *attempts: dict[str, Any], status: str = "ok") -> dict[str
     return {
         "event_id": f"r{number}",
         "request_id": f"r{number}",
+        "organization_id": "organization",
         "project_id": PROJECT,
         "boot_number": number,
         "status": status,
@@ -53,7 +54,8 @@ def _evidence() -> Evidence:
     rows = [_row(1, answer), _row(2, refused, retried), _row(3, aborted, status="aborted")]
     sums = {"project_id": PROJECT, "period": "2026-11", "boot": BOOT, "spent_tokens": 420, "spent_nanousd": 108_000}
     ledger = {**sums, "row_tokens": 420, "row_nanousd": 108_000}
-    promised = {"project_id": PROJECT, "period": "2026-11", "monthly_tokens": 500, "monthly_cost_nanousd": None}
+    project = {"scope": "project", "scope_id": PROJECT, "organization_id": "organization", "project_id": PROJECT}
+    promised = {**project, "period": "2026-11", "limit_tokens": 500, "limit_nanousd": None, "tokens": 490, "nanousd": 108_000}
     boot = {"boot": BOOT, "received": "{[1,4)}", "contiguous": 3, "closed": False, "close_at": None}
     return Evidence(
         Books(
@@ -62,7 +64,7 @@ def _evidence() -> Evidence:
             {"observed": 2, "measured": 2},
             [ledger],
             [dict(ledger)],
-            [{**promised, "tokens": 490, "nanousd": 108_000}],
+            [{**promised, "spent_tokens": 420, "spent_nanousd": 108_000}],
             [{**boot, "rows": 3, "numbers": 3, "highest": 3}],
         ),
         [_truth(1, 1, 10, 20), _truth(2, 1, 0, 0), _truth(2, 2, 10, 30), _truth(3, 1, 12, 7)],
@@ -152,7 +154,7 @@ def _promise_too_much(it: Evidence) -> None:
 
 
 def _overspend(it: Evidence) -> None:
-    it.books.obligations[0]["monthly_tokens"] = 419
+    it.books.obligations[0]["limit_tokens"] = 419
 
 
 def _spend_ungranted(it: Evidence) -> None:

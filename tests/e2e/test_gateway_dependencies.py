@@ -159,7 +159,8 @@ def test_without_postgres_what_was_granted_can_be_spent(fragile: World) -> None:
     finally:
         fragile.postgres.start()
         fragile.wait_ready()
-    eventually(lambda: ask_poor() != 503)
+    while ask_poor() == 503:
+        time.sleep(0.25)  # of more refusals in a second than that, some are counted without being recorded one by one
     fragile.compare(unlimited, 11)
     fragile.compare(rich, 11)
     rows = fragile.compare(poor, 1 + len(answers)).values()

@@ -54,7 +54,8 @@ def test_what_a_dead_gateway_was_granted_comes_back_by_the_operators_word_alone(
     assert "add --force" in too_early.stderr
     released = world.usage_command("release", "--boot", boot, "--force")
     assert released.returncode == 0, released.stderr
-    assert [one["scope_id"] for one in json.loads(released.stdout) if one["released_tokens"]] == [project.id]
+    given_back = {one["scope_id"]: one["released_tokens"] for one in json.loads(released.stdout)}
+    assert given_back[project.id] > 0, given_back
     assert other.chat(project, **NEARLY_ALL).status == 200
 
 

@@ -44,6 +44,14 @@ class RateLaw(RuleBasedStateMachine):
                 self.world.converse(number, Amount(1, tokens, 1))
                 self.world.admit(number, tokens)
 
+    @rule(number=number, tokens=st.integers(0, 50), times=st.integers(2, 6))
+    def requests_come_one_after_another(self, number: int, tokens: int, times: int) -> None:
+        """A boot that has a lease for some of them lets in one as soon as the one before has ended: most of them without a look."""
+        self.world.converse(number, Amount(2 * times, 2 * times * tokens, 2))
+        for _ in range(times):
+            if self.world.admit(number, tokens):
+                self.world.end(number, tokens)
+
     @rule(pick=pick, tokens=st.integers(0, 600))
     def request_ends(self, pick: int, tokens: int) -> None:
         if busy := self.world.busy_boots():

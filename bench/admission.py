@@ -22,7 +22,7 @@ from gateway.domain.budget import Hold
 from gateway.domain.calendar import Calendar
 from gateway.domain.caller import Caller, join
 from gateway.domain.patience import Patience
-from gateway.domain.rate_limit import NOTHING, Amount
+from gateway.domain.rate_limit import NOTHING
 from gateway.outbound.grants import Grants
 from gateway.outbound.rates import Rates
 from gateway.use_cases.take_hold import TakeHold
@@ -66,7 +66,7 @@ async def _admit(take_hold: TakeHold, take_rate: TakeRate, caller: Caller) -> in
     day = take_hold.calendar.day(caller.organization.time_zone, time.time_ns() // 1_000_000)
     standing = take_hold.standing(caller, day, END_USER)
     permit = take_rate.permit(take_rate.rated(caller, END_USER, ""), Patience(0.05))
-    leased = permit.take_now(Amount(1, TOKENS, 1))
+    leased = permit.take_now(1, TOKENS, 1)
     hold = Hold(standing.accounts, standing.binding)
     taken = take_hold.take_now(hold, standing, TOKENS, NANOUSD)
     took = time.perf_counter_ns() - began

@@ -25,7 +25,6 @@ from bench.rounds import abba, spread
 from common.contracts.directory import NO_LIMITS
 from devstack.servers.valkey import ValkeyServer
 from gateway.domain.patience import Patience
-from gateway.domain.rate_limit import Amount
 from gateway.outbound.rates import Rates
 from gateway.use_cases.take_rate import TakeRate
 
@@ -69,7 +68,7 @@ def by_leases() -> Ask:
 
     async def ask() -> None:
         permit = take_rate.permit(take_rate.rated(caller, END_USER, ""), Patience(0.05))
-        if not permit.take_now(Amount(1, TOKENS, 1)):
+        if not permit.take_now(1, TOKENS, 1):
             raise RuntimeError("the leases did not cover it")
         permit.settle(TOKENS // 2)
 

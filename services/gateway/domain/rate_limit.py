@@ -6,7 +6,7 @@ than the limit. Pure; `now` is in monotonic seconds.
 """
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from common.contracts.directory import Limits
 from common.contracts.rates import RateAnswer, RateAsk
@@ -22,10 +22,11 @@ HEARD_SECONDS = 2.0
 QUARTER = 4
 ENDLESS = 1 << 62
 LEAST_WANTED = 4
+SMALL_PART = 256
+"""Far from a limit that part of it is kept at hand, so that a burst after a quiet time need not ask again and again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Amount:
+class Amount(NamedTuple):
     """Requests and tokens of a minute, and requests in flight."""
 
     requests: int = 0
@@ -176,6 +177,14 @@ class RateScope:
         """The same of the even part that each of so many gateways has while nobody shares the limit out."""
         return self._passing(wanted, NOTHING, now, gateways)
 
+    def lacking_after_wait(self, wanted: Amount, now: float, *, began: float, gateways: int) -> str:
+        """The limit that refuses what has waited since `began` in vain: the even share where nobody has answered since; near the limit the
+        lease, where somebody has. Far from the limit others have only been faster here, again and again: no reason to refuse anybody.
+        """
+        if self.told_at >= began and not self.is_far(now):
+            return self.lacking(wanted, now)
+        return self.lacking_of_share(wanted, now, gateways)
+
     def spent_by(self, wanted: Amount, now: float) -> str:
         """The limit that so much more passes by what is known to be used, here and elsewhere; "" if none."""
         return self._passing(wanted, self.others_now(now), now, 1)
@@ -205,16 +214,26 @@ class RateScope:
             self._typical_tokens = amount.tokens
         if self.slots > self._most_slots:
             self._most_slots = self.slots
-        self._set_free()
-        return not self.in_flight and now - self.asked_at >= TICK_SECONDS / QUARTER and self.wants_more(now)
+        self._set_free(now)
+        return self._may_ask(now) and self.wants_more(now)
 
-    def _set_free(self) -> None:
-        """How far counting may go before somebody has to look: within this second, within the lease, and before more is wanted."""
-        lease = self._lease
+    def _may_ask(self, now: float) -> bool:
+        return not self.in_flight and now - self.asked_at >= TICK_SECONDS / QUARTER
+
+    def _set_free(self, now: float) -> None:
+        """How far counting may go before somebody has to look: within this second, within the lease, and before more is wanted, from the
+        moment on in which it may be asked for.
+        """
         self.free_until = min(float(self._second + 1), self._lease_until - 2 * TICK_SECONDS)
-        self.free_requests = self._may_requests - (lease.requests + 1) // 2
-        self.free_tokens = self._may_tokens - (lease.tokens + 1) // 2
-        self.free_slots = min(self._may_slots - (lease.slots + 1) // 2, self._most_slots)
+        self.free_requests, self.free_tokens, self.free_slots = self._may_requests, self._may_tokens, self._may_slots
+        if self._may_ask(now):
+            requests, tokens, slots = self._lease
+            self.free_requests -= (requests + 1) // 2
+            self.free_tokens -= (tokens + 1) // 2
+            self.free_slots -= (slots + 1) // 2
+        elif not self.in_flight:
+            self.free_until = min(self.free_until, self.asked_at + TICK_SECONDS / QUARTER)
+        self.free_slots = min(self.free_slots, self._most_slots)
 
     def correct(self, requests: int, tokens: int, counted_at: float) -> None:
         """So many more, or less by a negative number, than were counted then. What an ask has told before is told: only what was counted
@@ -260,7 +279,7 @@ class RateScope:
         self.seq = number
         self.asked_at = self.since = now
         self.in_flight = True
-        self._set_free()
+        self._set_free(now)
         return RateAsk(
             scope=self.scope,
             scope_id=self.scope_id,
@@ -289,13 +308,12 @@ class RateScope:
 
         Left alone, it keeps a few ready for a minute, but only far from the limit: there others need what lies here.
         """
-        others = self.others_now(now)
-        far = (
-            _is_far(self._window.requests + others.requests, self.limit_requests),
-            _is_far(self._window.tokens + others.tokens, self.limit_tokens),
-            _is_far(self.slots + others.slots, self.limit_slots),
+        far = self._far(now)
+        few = (
+            _few(LEAST_WANTED, self.limit_requests if far[0] else None),
+            _few(LEAST_WANTED * self._typical_tokens, self.limit_tokens if far[1] else None),
+            _few(LEAST_WANTED, self.limit_slots if far[2] else None),
         )
-        few = (LEAST_WANTED, LEAST_WANTED * self._typical_tokens, LEAST_WANTED)
         if now - self.touched_at > BUSY_SECONDS and need == NOTHING:
             idle = now - self.touched_at > WINDOW
             return Amount(*(0 if idle or not is_far else amount for is_far, amount in zip(far, few, strict=True)))
@@ -311,6 +329,20 @@ class RateScope:
             slots + need.slots if self.limit_slots is not None else 0,
         )
 
+    def is_far(self, now: float) -> bool:
+        """Whether of every limit less than half is used, here and elsewhere."""
+        self._note(now)
+        limits = (self.limit_requests, self.limit_tokens, self.limit_slots)
+        return all(far or limit is None for far, limit in zip(self._far(now), limits, strict=True))
+
+    def _far(self, now: float) -> tuple[bool, bool, bool]:
+        others = self.others_now(now)
+        return (
+            _is_far(self._window.requests + others.requests, self.limit_requests),
+            _is_far(self._window.tokens + others.tokens, self.limit_tokens),
+            _is_far(self.slots + others.slots, self.limit_slots),
+        )
+
     def take(self, answer: RateAnswer, valid_seconds: float, now: float) -> None:
         """Adopt a lease; only the answer to the last ask counts."""
         if answer.seq != self.seq:
@@ -320,7 +352,7 @@ class RateScope:
         self.others = Amount(answer.others_requests, answer.others_tokens, answer.others_slots)
         self.answered_at, self.told_at = now, self.asked_at
         self._note(now)
-        self._set_free()
+        self._set_free(now)
 
     def _hold(self, lease: Amount) -> None:
         """A lease counts from what had been used when it was asked for."""
@@ -346,3 +378,7 @@ def _passes(wanted: int, limit: int | None, share: int) -> bool:
 
 def _is_far(used: int, limit: int | None) -> bool:
     return limit is not None and 2 * used <= limit
+
+
+def _few(least: int, limit: int | None) -> int:
+    return least if limit is None else max(least, limit // SMALL_PART)

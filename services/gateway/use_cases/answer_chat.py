@@ -26,7 +26,7 @@ from gateway.use_cases.plan_request import PlanRequest
 from gateway.use_cases.relay_stream import ActiveStreams, RelayedStream
 from gateway.use_cases.settle_request import SettleRequest
 from gateway.use_cases.take_hold import TakeHold
-from gateway.use_cases.take_rate import ONE_REQUEST, TakeRate
+from gateway.use_cases.take_rate import RatePermit, TakeRate
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +89,9 @@ class AnswerChat:
         run = self._plan(caller, body, asked_tier, endpoint)
         try:
             may_hit = self._find_cache_key(run, use_cache=use_cache)
-            await self._admit_rate(run, address, ONE_REQUEST if may_hit else Amount(1, run.estimate.tokens, 1))
+            tokens = 0 if may_hit else run.estimate.tokens
+            if (permit := self._take_rate_now(run, address, tokens)) is not None:
+                await self._wait_for_rate(run, permit, tokens)
             if may_hit and (answer := await self._from_cache(run)) is not None:
                 return answer
             await self._admit(run)
@@ -99,26 +101,40 @@ class AnswerChat:
                 run.permit.settle(0)  # changes nothing where the request has been settled
             raise
 
-    async def _admit_rate(self, run: Run, address: str, amount: Amount) -> None:
-        """Take its part of the limits per minute and on concurrency, if it has any. Raises RateLimited."""
+    def _take_rate_now(self, run: Run, address: str, tokens: int) -> RatePermit | None:
+        """Take its part of the limits per minute and on concurrency, if it has any; what has to wait if leases at hand do not cover it."""
         rated = self._take_rate.rated(run.caller, run.end_user, address)
-        if not rated:
-            return
+        if not rated.scopes:
+            return None
         permit = run.permit = self._take_rate.permit(rated, run.patience)
-        if permit.take_now(amount):
-            return
+        return None if permit.take_now(1, tokens, 1) else permit
+
+    async def _wait_for_rate(self, run: Run, permit: RatePermit, tokens: int) -> None:
+        """Raises RateLimited."""
         try:
-            await permit.take(amount, soon=0 if amount.tokens else run.estimate.tokens)
+            await permit.take(Amount(1, tokens, 1), soon=0 if tokens else run.estimate.tokens)
         except Refusal as refusal:
             self._refuse(run, refusal)
             raise
 
     async def _admit(self, run: Run) -> None:
         """Hold budget and write the start. Raises Refusal."""
+        standing, tokens, nanousd = run.standing, run.estimate.tokens, run.estimate.nanousd
         try:
             if run.permit is not None and not run.permit.tokens:
-                await run.permit.take_tokens(run.estimate.tokens)
-            await self._hold(run)
+                await run.permit.take_tokens(tokens)
+            if standing.limited:
+                self._check_boundable(run)
+                self._take_hold.prepare_next_day(standing, run.admitted_at)
+                if standing.shadowed:
+                    run.would_refuse = would_refuse(standing, tokens, nanousd)
+            if not self._take_hold.take_now(run.hold, standing, tokens, nanousd):
+                run.no_grant = await self._take_hold.take(run.hold, standing, tokens, nanousd, run.patience)
+            try:
+                self._begin_on_record(run)
+            except BaseException:
+                run.hold.settle(0, 0)
+                raise
         except Refusal as refusal:
             self._refuse(run, refusal)
             raise
@@ -133,21 +149,6 @@ class AnswerChat:
             return
         run.limit_source = str(refusal.members.get("limit_source", ""))
         self._settle(run, "refused", refusal.status, error_code=refusal.code)
-
-    async def _hold(self, run: Run) -> None:
-        estimate, standing = run.estimate, run.standing
-        if standing.limited:
-            self._check_boundable(run)
-            self._take_hold.prepare_next_day(standing, run.admitted_at)
-            if standing.shadowed:
-                run.would_refuse = would_refuse(standing, estimate.tokens, estimate.nanousd)
-        if not self._take_hold.take_now(run.hold, standing, estimate.tokens, estimate.nanousd):
-            run.no_grant = await self._take_hold.take(run.hold, standing, estimate.tokens, estimate.nanousd, run.patience)
-        try:
-            self._begin_on_record(run)
-        except BaseException:
-            run.hold.settle(0, 0)
-            raise
 
     @staticmethod
     def _check_boundable(run: Run) -> None:

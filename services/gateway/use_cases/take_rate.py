@@ -20,8 +20,6 @@ MOST_KEPT = 50_000
 PAUSE = 0.005
 """Before a request that has been answered and still does not fit is asked for again."""
 
-ONE_REQUEST = Amount(requests=1, slots=1)
-
 
 class RatePermit:
     """What one request has taken. Settled exactly once; `would_refuse` names limits in shadow mode that it passed, `tokens` are those that
@@ -38,12 +36,13 @@ class RatePermit:
         self._settled = False
         self.would_refuse: tuple[str, ...] = ()
 
-    def take_now(self, amount: Amount) -> bool:
+    def take_now(self, requests: int, tokens: int, slots: int) -> bool:
         """Take it if the leases at hand cover it; one synchronous step."""
         now = time.monotonic()
-        if self._group.take_free(amount.requests, amount.tokens, amount.slots, now):
-            self._remember(amount, now)
+        if self._group.take_free(requests, tokens, slots, now):
+            self._remember(requests, tokens, now)
             return True
+        amount = Amount(requests, tokens, slots)
         if self._group.covers(amount, now):
             self._count(amount, now)
             return True
@@ -83,12 +82,10 @@ class RatePermit:
         return found
 
     def _take_of_shares(self, amount: Amount, began: float) -> None:
-        """Nobody has said in time how much is ours: what was told and not given is refused, for the rest the even share counts."""
+        """Nobody has said in time how much is ours."""
         now = time.monotonic()
         for scope in self._lacking(amount):
-            if scope.told_at >= began:
-                raise self._limited(scope, scope.lacking(amount, now), amount)
-            if limit := scope.lacking_of_share(amount, now, self._rates.gateways):
+            if limit := scope.lacking_after_wait(amount, now, began=began, gateways=self._rates.gateways):
                 raise self._limited(scope, limit, amount)
         self._rates.degraded += 1
         self._count(amount, now)
@@ -96,19 +93,18 @@ class RatePermit:
     def _count(self, amount: Amount, now: float) -> None:
         for scope in self._group.use(amount, now):
             self._rates.ask_ahead(scope)
-        self._remember(amount, now)
+        self._remember(amount.requests, amount.tokens, now)
 
-    def _remember(self, amount: Amount, now: float) -> None:
-        if amount.requests:
+    def _remember(self, requests: int, tokens: int, now: float) -> None:
+        if requests:
             self._at = now
-        if amount.tokens:
-            self.tokens, self._tokens_at = amount.tokens, now
+        if tokens:
+            self.tokens, self._tokens_at = tokens, now
 
     async def take_tokens(self, tokens: int) -> None:
         """Count so many tokens. Raises RateLimited."""
-        amount = Amount(tokens=tokens)
-        if not self.take_now(amount):
-            await self.take(amount)
+        if not self.take_now(0, tokens, 0):
+            await self.take(Amount(tokens=tokens))
 
     def withdraw(self) -> None:
         """The request was refused by something else before anybody was called: it has used nothing."""

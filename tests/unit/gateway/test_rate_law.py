@@ -213,6 +213,20 @@ def test_when_nobody_answers_each_gateway_uses_its_even_share(gateways: int, fit
     assert let_in == fits
 
 
+@pytest.mark.parametrize(("used_elsewhere", "refused_by"), [(2, ""), (6, "requests_per_minute")], ids=["far", "near"])
+def test_whoever_is_overtaken_again_and_again_is_let_in_far_from_the_limit(used_elsewhere: int, refused_by: str) -> None:
+    """Its need was told and answered, and others here have used the answer: near a limit that is a refusal, far from it a share counts."""
+    scope = make_scope(Limits(version=1, requests_per_minute=12))
+    began = 1_000.0
+    lease(scope, 1_000.01, lease_requests=1, others_requests=used_elsewhere)
+    scope.use(Amount(1), 1_000.02)
+    assert scope.lacking(Amount(1), 1_000.05) == "requests_per_minute"
+    assert not scope.spent_by(Amount(1), 1_000.05)
+    assert scope.lacking_after_wait(Amount(1), 1_000.05, began=began, gateways=2) == refused_by
+    assert scope.lacking_after_wait(Amount(1), 1_000.05, began=1_000.04, gateways=2) == ""
+    assert scope.lacking_after_wait(Amount(1), 1_000.05, began=1_000.04, gateways=12) == "requests_per_minute"
+
+
 def test_a_newer_limit_voids_the_lease_on_the_older_one() -> None:
     """What was leased of a higher limit is not used on a lower one."""
     scope = make_scope(Limits(version=1, requests_per_minute=10))
@@ -231,6 +245,16 @@ def test_what_is_spent_is_told_apart_from_what_is_not_leased_yet() -> None:
     for _ in range(3):
         scope.use(Amount(1), 1_003.0)
     assert scope.spent_by(Amount(1), 1_004.0) == "requests_per_minute"
+
+
+def test_far_from_a_large_limit_a_small_part_of_it_is_kept_at_hand() -> None:
+    """So that the first burst after a quiet time need not ask again and again; near the limit there is nothing to spare."""
+    limit = 100_000
+    scope = make_scope(Limits(version=1, requests_per_minute=limit))
+    scope.use(Amount(1), 1_000.0)
+    assert 100 < scope.shape(Amount(1), 1_000.0, 1).want_requests < limit / 100
+    scope.take(RateAnswer(scope="key", scope_id="k", seq=1, others_requests=limit * 2 // 3), 5.0, 1_000.0)
+    assert scope.shape(Amount(1), 1_000.1, 2).want_requests < 10
 
 
 def test_left_alone_far_from_the_limit_it_keeps_a_few_ready_for_a_minute() -> None:

@@ -28,10 +28,14 @@ Job = Callable[[], Awaitable[object]]
 
 @dataclass(frozen=True, slots=True)
 class KeepHouse:
-    """A job that fails is tried again soon; the others are done meanwhile. What is beyond a job's bound waits for the next time."""
+    """A job that fails is tried again soon; the others are done meanwhile. What is beyond a job's bound, `rows_at_once` in each of
+    `most_transactions`, waits for the next time.
+    """
 
     database: Database
     partitions: Partitions
+    rows_at_once: int = ROWS_AT_ONCE
+    most_transactions: int = MOST_TRANSACTIONS
 
     async def every_hour(self) -> None:
         """Until cancelled: everything but the leases."""
@@ -63,11 +67,11 @@ class KeepHouse:
 
     async def _in_pieces(self, forget: Callable[[AsyncConnection, int], Awaitable[int]]) -> int:
         total = 0
-        for _ in range(MOST_TRANSACTIONS):
+        for _ in range(self.most_transactions):
             async with self.database.transaction() as connection:
-                rows = await forget(connection, ROWS_AT_ONCE)
+                rows = await forget(connection, self.rows_at_once)
             total += rows
-            if rows < ROWS_AT_ONCE:
+            if rows < self.rows_at_once:
                 break
         return total
 

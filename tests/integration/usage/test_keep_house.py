@@ -12,7 +12,6 @@ from tests.integration.usage.conftest import Books, UsageProcess, eventually
 from tests.integration.usage.gateway_side import GatewaySide, make_event
 from tests.integration.usage.test_rates import ask, shape
 from usage.outbound.database import Database
-from usage.use_cases import keep_house
 from usage.use_cases.keep_house import KeepHouse
 from usage.use_cases.keep_partitions import Partitions
 
@@ -180,15 +179,11 @@ async def ask_and_age(still: UsageProcess, gateway: GatewaySide, books: Books) -
     books.query("UPDATE rate_leases SET heard_at = heard_at - interval '66 seconds'")
 
 
-async def test_much_goes_in_pieces_and_past_what_is_locked(
-    its_database: Database, books: Books, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_much_goes_in_pieces_and_past_what_is_locked(its_database: Database, books: Books) -> None:
     """Each transaction and each run is bounded; nothing is waited for."""
     for days_ago in range(70, 90):
         budget(books, "key", day(days_ago))
-    monkeypatch.setattr(keep_house, "ROWS_AT_ONCE", 3)
-    monkeypatch.setattr(keep_house, "MOST_TRANSACTIONS", 4)
-    house = KeepHouse(its_database, Partitions(its_database, 90))
+    house = KeepHouse(its_database, Partitions(its_database, 90), rows_at_once=3, most_transactions=4)
     async with its_database.transaction() as other:
         await other.execute("SELECT 1 FROM ledger WHERE period = %s FOR UPDATE", (day(75),))
         assert [(await house.now())["periods"] for _ in range(3)] == [12, 7, 0]

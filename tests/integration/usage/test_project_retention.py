@@ -3,14 +3,12 @@
 import json
 from datetime import UTC, datetime, timedelta
 
-import pytest
-
 from common.contracts.events import RequestSettled
 from common.contracts.identifiers import uuid7
 from tests.integration.usage.conftest import Books, UsageProcess, eventually
 from tests.integration.usage.gateway_side import GatewaySide, make_event
 from usage.outbound.database import Database
-from usage.use_cases import prune_projects as pruning
+from usage.use_cases.prune_projects import prune_projects
 
 TODAY = datetime.now(UTC).date()
 
@@ -96,20 +94,16 @@ async def test_what_was_booked_just_now_waits(usage: UsageProcess, gateway: Gate
     assert len(raw(books, project)) == 1
 
 
-async def test_many_rows_go_in_pieces(
-    usage: UsageProcess, gateway: GatewaySide, books: Books, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_many_rows_go_in_pieces(usage: UsageProcess, gateway: GatewaySide, books: Books) -> None:
     """Each transaction and each run is bounded; the next run does the rest."""
     project, boot = uuid7(), uuid7()
     await keep(gateway, books, project, 10)
     await book(gateway, books, boot, [event_of(project, boot, 20 + number % 2) for number in range(30)], 30)
     usage.stop()
-    monkeypatch.setattr(pruning, "ROWS_AT_ONCE", 4)
-    monkeypatch.setattr(pruning, "MOST_TRANSACTIONS", 5)
     database = Database(usage.env["USAGE_DATABASE_URL"], usage.env["USAGE_DATABASE_PASSWORD"])
     await database.open()
     try:
-        deleted = [await pruning.prune_projects(database, TODAY, 90) for _ in range(3)]
+        deleted = [await prune_projects(database, TODAY, 90, rows_at_once=4, most_transactions=5) for _ in range(3)]
     finally:
         await database.close()
     assert deleted[0] <= 20

@@ -21,13 +21,15 @@ ON CONFLICT DO NOTHING
 
 # The row of the ledger is the lock of its scope and period: the booking of a batch takes it too.
 LOCK = """
-SELECT 1 FROM ledger JOIN unnest(%(scopes)s::text[], %(ids)s::text[], %(periods)s::text[]) AS asked(scope, scope_id, period)
+SELECT scope, scope_id, period
+FROM ledger JOIN unnest(%(scopes)s::text[], %(ids)s::text[], %(periods)s::text[]) AS asked(scope, scope_id, period)
     USING (scope, scope_id, period)
 ORDER BY scope, scope_id, period
 FOR UPDATE OF ledger
 """
 
-# A statement of its own, so that it sees what was committed while the lock was awaited.
+# A statement of its own, so that it sees what was committed while the lock was awaited. It also sees rows that were made since the lock
+# was taken: those are not locked, and somebody else may be deciding about them.
 READ = """
 SELECT
     l.scope, l.scope_id, l.period, l.spent_tokens, l.spent_nanousd,
@@ -135,20 +137,18 @@ async def make_rows(connection: AsyncConnection, scopes: Collection[Scope]) -> N
 
 
 async def lock_books(connection: AsyncConnection, scopes: Collection[Scope], boot: str) -> dict[Scope, ScopeBooks]:
-    """Lock the scopes until the end of the caller's transaction and read them; those that have no row yet are left out."""
-    found = await _lock_and_read(connection, {**_names(scopes), "boot": boot})
-    return {(books.scope, books.scope_id, books.period): books for books in found}
+    """Lock the scopes until the end of the caller's transaction and read them; those that had no row to lock are left out."""
+    names = {**_names(scopes), "boot": boot}
+    async with connection.cursor(row_factory=class_row(ScopeBooks)) as cursor, connection.pipeline():
+        locking = await connection.execute(LOCK, names)
+        await cursor.execute(READ, names)
+        locked = {(scope, scope_id, period) for scope, scope_id, period in await locking.fetchall()}
+        found = {(books.scope, books.scope_id, books.period): books for books in await cursor.fetchall()}
+    return {name: books for name, books in found.items() if name in locked}
 
 
 def _names(scopes: Collection[Scope]) -> dict[str, object]:
     return dict(zip(("scopes", "ids", "periods"), map(list, zip(*sorted(scopes), strict=True)), strict=True))
-
-
-async def _lock_and_read(connection: AsyncConnection, names: dict[str, object]) -> list[ScopeBooks]:
-    async with connection.cursor(row_factory=class_row(ScopeBooks)) as cursor, connection.pipeline():
-        await connection.execute(LOCK, names)
-        await cursor.execute(READ, names)
-        return await cursor.fetchall()
 
 
 async def write_grants(connection: AsyncConnection, gateway: str, boot: str, rows: Sequence[GrantRow]) -> None:

@@ -36,6 +36,20 @@ async def test_fifty_boots_at_once_never_get_more_than_the_limit(usage: UsagePro
     assert stored[0] > 10_000 - 300, "what fits is not refused"
 
 
+async def test_the_first_asks_of_a_fresh_budget_get_no_more_than_there_is(
+    usage: UsageProcess, gateway: GatewaySide, books: Books
+) -> None:
+    """While the row of the ledger is being made by one ask, another must not decide on it without its lock."""
+    projects, boots = [uuid7() for _ in range(60)], [uuid7() for _ in range(8)]
+    for project in projects:
+        await gateway.put_project(project, tokens=300)
+    await eventually(lambda: len(books.query("SELECT 1 FROM projects WHERE project_id = ANY(%s)", projects)) == len(projects))
+    for project in projects:
+        await asyncio.gather(*(gateway.ask_tokens(boot, project, 1, need_tokens=300) for boot in boots))
+    granted = dict(books.query("SELECT scope_id, sum(granted_tokens)::bigint FROM grants GROUP BY 1"))
+    assert {project: granted[project] for project in projects if granted[project] != 300} == {}
+
+
 async def test_a_closed_boot_gives_back_what_it_has_not_spent(usage: UsageProcess, gateway: GatewaySide, books: Books) -> None:
     """The moment its events are complete up to the close number, the rest of its grant serves others; it gets nothing more."""
     project, dead, alive = uuid7(), uuid7(), uuid7()

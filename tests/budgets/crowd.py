@@ -14,6 +14,7 @@ from tests.budgets.scenarios import Target
 
 ANSWER_SECONDS = 20.0
 _REQUEST_ID = re.compile(rb"\r\nx-request-id: *(\S+)\r\n", re.IGNORECASE)
+_LENGTH = re.compile(rb"\r\ncontent-length: (\d+)\r\n", re.IGNORECASE)
 
 BODIES: tuple[tuple[int, dict[str, Any]], ...] = (
     (30, {"model": "auto", "max_tokens": 40}),
@@ -31,6 +32,7 @@ EXPECTED = frozenset(
     (
         "200",
         "200 cut",
+        "refusal cut",
         "left",
         "429 insufficient_quota",
         "502 upstream_error",
@@ -90,6 +92,8 @@ class Crowd:
         head, _, body = answer.partition(b"\r\n\r\n")
         status = head[9:12].decode("latin-1")
         if status != "200":
+            if (length := _LENGTH.search(head + b"\r\n")) and len(body) < int(length[1]):
+                return "refusal cut"
             return f"{status} {_code(body)}" if status else "closed without an answer"
         found = _REQUEST_ID.search(head + b"\r\n")
         whole = b"data: [DONE]" in body or body.rstrip().endswith(b"}")

@@ -24,9 +24,6 @@ class RateGroup:
         self._tightest: Tightest = (None, None)
         self._chosen_until = 0.0
 
-    def __bool__(self) -> bool:
-        return bool(self.scopes)
-
     def take_free(self, requests: int, tokens: int, slots: int, now: float) -> bool:
         """Count so much more in all scopes if that needs no look at any of them."""
         if not self._are_hard:

@@ -112,10 +112,13 @@ class Gateway:
         answer = call("GET", f"{self.url}/readyz")
         return {"status": answer.json["status"], **{name: it["state"] for name, it in answer.json["dependencies"].items()}}
 
-    def metric(self, name: str) -> float:
-        """The value of a metric without labels."""
+    def metric(self, name: str, *, absent: float | None = None) -> float:
+        """The value of a metric, named with its labels as it is exposed; `absent` while it is not."""
         text = call("GET", f"{self.url}/metrics").body.decode()
-        return float(next(line.split()[1] for line in text.splitlines() if line.startswith(f"{name} ")))
+        found = (line.split()[-1] for line in text.splitlines() if line.startswith(f"{name} "))
+        value = next(found, absent)
+        assert value is not None, f"there is no metric {name}"
+        return float(value)
 
     def chat(
         self, project: Project | str, content: str = "Hello!", *, headers: dict[str, str] | None = None, **fields: Any

@@ -9,7 +9,7 @@ import pytest
 
 from common.contracts.api_keys import make_key, make_lookup
 from tests.e2e.harness import Gateway, Project, World, together
-from tests.e2e.running_stack import Answer, eventually
+from tests.e2e.running_stack import Answer, call, eventually
 
 CAPPED = {"model": "sim-fast-1", "max_tokens": 40}
 SEGMENT = 300_000
@@ -179,6 +179,49 @@ def test_without_usage_requests_go_on(fragile: World) -> None:
         fragile.usage.start()
         fragile.wait_ready()
     fragile.compare(project, 13)
+
+
+@pytest.mark.parametrize("policy", ["closed", "grace", "open"])
+def test_without_usage_the_policy_of_the_project_decides(fragile: World, policy: str) -> None:
+    """Past its grant: `closed` refuses, `grace` lets one percent of the limit pass, `open` everything; all of it is booked."""
+    limit, gateway = 100_000, fragile.gateway
+    project = fragile.new_project(tokens=limit, on_no_grant=policy)
+    assert gateway.chat(project, **CAPPED).status == 200
+    fragile.wait_booked(project, 1)  # what a killed worker holds comes back only after the ack wait
+    answers: list[Answer] = []
+
+    def ask() -> int:
+        answers.append(gateway.chat(project, "word " * 200, **CAPPED))
+        return answers[-1].status
+
+    def count_let_pass() -> float:
+        return gateway.metric(f'codexflow_gateway_without_grant_total{{policy="{policy}"}}', absent=0)
+
+    before = count_let_pass()
+    fragile.usage.kill()
+    try:
+        if policy == "open":
+            eventually(lambda: ask() == 200 and count_let_pass() >= before + 20, timeout=120)
+        else:
+            eventually(lambda: ask() != 200, timeout=120)
+            assert code_of(answers[-1]) == (503, "budget_unavailable")
+            assert answers[-1].json["error"]["limit_source"] == "project.monthly_tokens"
+        assert (count_let_pass() > before) == (policy != "closed")
+    finally:
+        fragile.usage.start()
+        fragile.wait_ready()
+    while ask() == 503:
+        time.sleep(0.25)  # of more refusals in a second than that, some are counted without being recorded one by one
+    assert answers[-1].status == 200
+    rows = fragile.compare(project, 1 + len(answers))
+    let_pass = {request_id: row for request_id, row in rows.items() if row["decision"].get("no_grant")}
+    assert {row["decision"]["no_grant"] for row in let_pass.values()} == ({policy} - {"closed"})
+    assert len(let_pass) == count_let_pass() - before
+    if policy == "grace":
+        assert 0 < sum(row["prompt_tokens"] + row["completion_tokens"] for row in let_pass.values()) <= limit // 100
+    for request_id in list(let_pass)[:1]:
+        told = call("GET", f"{gateway.url}/v1/requests/{request_id}/explain", bearer=project.key).json
+        assert (told["verdict"], told["budget"]["without_grant"]) == (f"admitted without a grant: policy {policy}", policy)
 
 
 def test_a_key_revoked_while_its_budget_is_asked_for(fragile: World) -> None:

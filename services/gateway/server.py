@@ -16,7 +16,7 @@ from common.contracts.identifiers import uuid7
 from common.write_together import WriteTogether, together
 from gateway.domain.refusals import BadRequest, Refusal, ShuttingDown
 from gateway.inbound.errors import error_body, error_headers
-from gateway.inbound.hot_path import RESPOND, HotPath
+from gateway.inbound.hot_path import FLOW, RESPOND, HotPath
 
 POLL_SECONDS = 0.05
 CUT_SECONDS = 3
@@ -57,13 +57,29 @@ class HeadTooLarge(Refusal):
     status, code, type = 431, "request_header_fields_too_large", "invalid_request_error"
 
 
-class _Flow(FlowControl):
-    """Reads on only when there is nothing to be answered or sent first: a client that pipelines cannot fill the memory."""
+class Flow(FlowControl):
+    """Reads on only when there is nothing to be answered or sent first: a client that pipelines cannot fill the memory.
+
+    `leeway`: bytes that may wait to be taken before whoever sends has to wait; 0: the transport's own mark. With a leeway the sender
+    adds what it sends to `sent`, so that a client that takes less than it is given is not thought to take nothing.
+    """
 
     def __init__(self, transport: asyncio.Transport, pipeline: Sized) -> None:
         super().__init__(transport)
         self._pipeline = pipeline
         self.held = False
+        self.leeway = 0
+        self.sent = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether who sends has to wait."""
+        return self.write_paused and self._transport.get_write_buffer_size() >= self.leeway
+
+    async def drain(self) -> None:
+        """Wait until there is room."""
+        if self.is_full:
+            await super().drain()
 
     def resume_reading(self) -> None:
         """Unless answers wait to be sent or requests to be answered."""
@@ -81,12 +97,12 @@ class Protocol(HttpToolsProtocol):
     not all of the request has come; `unsent_since`: a sweep saw answers that did not move since the sweep before.
     """
 
-    flow: _Flow
+    flow: Flow
     idle_since: float | None = None
     head_since: float | None = None
     unread_since: float | None = None
     unsent_since: float | None = None
-    unsent_bytes = 0
+    taken_bytes = 0
     head_bytes = 0
     read_bytes = 0
 
@@ -94,7 +110,7 @@ class Protocol(HttpToolsProtocol):
         """A connection is idle until its first byte."""
         super().connection_made(transport)
         self.transport = cast("asyncio.Transport", TogetherTransport(transport, together(self.loop)))
-        self.flow = _Flow(transport, self.pipeline)
+        self.flow = Flow(transport, self.pipeline)
         self.idle_since = self.loop.time()
 
     def data_received(self, data: bytes) -> None:
@@ -130,6 +146,7 @@ class Protocol(HttpToolsProtocol):
         self.head_since = None
         super().on_headers_complete()
         self.scope[RESPOND] = partial(self._respond, self.cycle)  # type: ignore[literal-required] # ours
+        self.scope[FLOW] = self.flow  # type: ignore[literal-required] # ours
 
     def _size_of_head(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
@@ -204,13 +221,14 @@ class Protocol(HttpToolsProtocol):
         ):
             self.transport.close()
         unsent = self.transport.get_write_buffer_size()
-        if unsent == 0 or unsent < self.unsent_bytes:
+        taken = self.flow.sent - unsent
+        if unsent == 0 or taken > self.taken_bytes:
             self.unsent_since = None
         elif self.unsent_since is None:
             self.unsent_since = now
         elif now - self.unsent_since > slow_reader_seconds:
             self.transport.abort()
-        self.unsent_bytes = unsent
+        self.taken_bytes = taken
 
 
 class Server(uvicorn.Server):

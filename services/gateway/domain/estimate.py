@@ -76,6 +76,11 @@ class Estimate(msgspec.Struct, frozen=True, gc=False):
         tokens = max(0, min(SLICE_TOKENS * self.choices, self.most_output - self.completion_tokens))
         return tokens, self.output_cost(tokens)
 
+    def rest(self) -> "tuple[int, int]":
+        """(tokens, nano-USD) that are still to be held for the cap to be."""
+        tokens = max(0, self.most_output - self.completion_tokens)
+        return tokens, self.output_cost(tokens)
+
     def output_cost(self, tokens: int) -> int:
         """Nano-USD for so much output, rounded up."""
         return -(-tokens * self.output_rate // TOKENS_PER_RATE)

@@ -11,7 +11,7 @@ from gateway.domain.caller import Caller
 from gateway.domain.refusals import InvalidKey, Refusal
 from gateway.domain.run import Run
 from gateway.inbound.errors import Headers, error_body, error_event, error_headers
-from gateway.inbound.hot_path import RESPOND
+from gateway.inbound.hot_path import FLOW, RESPOND
 from gateway.inbound.request_body import BodyTimeout, ClientGone, Receive, Scope, Send, read_body
 from gateway.use_cases.answer_chat import AnswerChat, WholeAnswer
 from gateway.use_cases.call_upstream import PassedOn
@@ -21,6 +21,8 @@ ENDPOINT = "/v1/chat/completions"
 SWEEP_SECONDS = 0.5
 WATCH_AFTER_SECONDS = 1.0
 DRAIN_SECONDS = 2.0
+LEEWAY_BYTES = 128 * 1024
+"""What a client may be behind in a stream whose hold grows with it, before that stream has to hold all that may still come."""
 
 
 @lru_cache(maxsize=1024)
@@ -147,7 +149,7 @@ class ChatRoute:
         if isinstance(result, WholeAnswer):
             self._send_whole(result, scope)
         else:
-            await self._send_stream(result, receive, send)
+            await self._send_stream(result, scope, receive, send)
 
     @staticmethod
     def _send_whole(answer: WholeAnswer, scope: Scope) -> None:
@@ -167,7 +169,7 @@ class ChatRoute:
         await send({"type": "http.response.start", "status": refused.http_status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    async def _send_stream(self, stream: RelayedStream, receive: Receive, send: Send) -> None:
+    async def _send_stream(self, stream: RelayedStream, scope: Scope, receive: Receive, send: Send) -> None:
         run = stream.run
         headers: Headers = [
             (b"content-type", stream.content_type),
@@ -182,10 +184,17 @@ class ChatRoute:
         watcher = asyncio.create_task(_tell_when_gone(receive, stream))
         reader = _Reader()
         self._reading.add(reader)
+        flow = scope[FLOW]
+        flow.leeway = LEEWAY_BYTES if stream.hold_grows else 0
         now = time.monotonic
         try:
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             while chunk := await stream.next_chunk():
+                if flow.leeway:
+                    flow.sent += len(chunk)
+                    if flow.is_full:
+                        chunk += await stream.cover()  # noqa: PLW2901 - the end belongs to what is sent
+                        flow.leeway = 0
                 reader.sending_since = now()
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
                 reader.sending_since = None
@@ -195,9 +204,10 @@ class ChatRoute:
         except asyncio.CancelledError:
             if not reader.cut:
                 raise
-            stream.client_left()
+            await stream.hear_out()
             raise ClientGone from None
         finally:
+            flow.leeway = 0
             self._reading.discard(reader)
             watcher.cancel()
             stream.close()

@@ -25,6 +25,9 @@ PREFIXES = ("/v1", "/api/v1")
 RESPOND = "codexflow.respond"
 """Where the server puts its short way to send a whole answer; see gateway.server.Protocol."""
 
+FLOW = "codexflow.flow"
+"""And where it tells how far a client is behind; see gateway.server.Flow."""
+
 
 class Overloaded(Refusal):
     """More requests in flight than this process takes."""

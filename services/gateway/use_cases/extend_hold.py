@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from gateway.domain.patience import Patience
 from gateway.domain.refusals import Refusal, SpoolFull
 from gateway.domain.run import Run
-from gateway.domain.standing import Standing
 from gateway.outbound.event_spool import errors as spool_errors
 from gateway.outbound.event_spool.records import AttemptHold
 from gateway.outbound.event_spool.spool import EventSpool
@@ -31,24 +30,36 @@ class ExtendHold:
             left = estimate.completion_tokens - estimate.hidden_output - seen_output
             if tokens == 0 or left > tokens // AHEAD:
                 return None
-            standing = run.standing
-            if not self.take_hold.take_now(run.hold, standing, tokens, nanousd):
+            if not self.take_hold.take_now(run.hold, run.standing, tokens, nanousd):
                 if left > 0:
                     return None  # what is held still covers it
-                refusal = await self._wait(run, standing, tokens, nanousd)
+                refusal = await self._wait(run, tokens, nanousd)
                 if refusal is not None:
                     return refusal
-            run.estimate = estimate.grown(tokens, nanousd)
-            run.slices += 1
-            if not self._write_down(run, attempt):
-                return SpoolFull("The gateway cannot record requests at the moment.", retry_after=1)
+            refusal = self._grow(run, attempt, tokens, nanousd)
+            if refusal is not None:
+                return refusal
 
-    async def _wait(self, run: Run, standing: Standing, tokens: int, nanousd: int) -> Refusal | None:
+    async def to_the_cap(self, run: Run, attempt: int) -> Refusal | None:
+        """Hold all that may still come of the attempt: None if it is held, else why it must end."""
+        tokens, nanousd = run.estimate.rest()
+        if not tokens:
+            return None
+        return await self._wait(run, tokens, nanousd) or self._grow(run, attempt, tokens, nanousd)
+
+    async def _wait(self, run: Run, tokens: int, nanousd: int) -> Refusal | None:
         try:
             patience = Patience(self.wait_seconds)
-            run.no_grant = await self.take_hold.take(run.hold, standing, tokens, nanousd, patience) or run.no_grant
+            run.no_grant = await self.take_hold.take(run.hold, run.standing, tokens, nanousd, patience) or run.no_grant
         except Refusal as refusal:
             return refusal
+        return None
+
+    def _grow(self, run: Run, attempt: int, tokens: int, nanousd: int) -> Refusal | None:
+        run.estimate = run.estimate.grown(tokens, nanousd)
+        run.slices += 1
+        if not self._write_down(run, attempt):
+            return SpoolFull("The gateway cannot record requests at the moment.", retry_after=1)
         return None
 
     def _write_down(self, run: Run, attempt: int) -> bool:

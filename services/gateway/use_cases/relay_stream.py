@@ -117,7 +117,7 @@ class RelayedStream:
                     self._keep(chunk)
                 if chunk and self._meter is not None:
                     self._meter.feed(chunk)
-                    if self._extend is not None:
+                    if self._extend is not None and not self._relay.done:
                         refusal = await self._extend(self.run, self._opened.number, self._seen_output)
                         if refusal is not None:
                             return chunk + self._end_early(refusal)
@@ -136,6 +136,26 @@ class RelayedStream:
             self._opened.answer.close()
             self._end("client_closed" if self._client_gone else "upstream_cut")
             raise
+
+    @property
+    def hold_grows(self) -> bool:
+        """Whether less is held than the answer may need: what is made and not read could pass what is held."""
+        return self._extend is not None and self.run.estimate.rest()[0] > 0
+
+    async def cover(self) -> bytes:
+        """Hold all that may still come, for a client so slow that the upstream is not read on. Where that is not to be had the
+        stream ends here: the answer is its end, which the client gets.
+        """
+        if self._extend is None or self.run.settled:
+            return b""
+        refusal = await self._extend.to_the_cap(self.run, self._opened.number)
+        return b"" if refusal is None else self._end_early(refusal)
+
+    async def hear_out(self) -> None:
+        """The client is given up: count what has come and comes within the time for draining, for nobody."""
+        self.client_left()
+        while await self.next_chunk():
+            pass
 
     @property
     def _seen_output(self) -> int:

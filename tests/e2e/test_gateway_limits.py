@@ -52,6 +52,15 @@ def test_every_owners_budget_refuses_in_its_own_name(world: World, owner: str, s
         assert world.gateway.chat(project, **CAPPED).status == 200, "a request of nobody in particular"
 
 
+def test_of_two_limits_the_one_that_is_spent_is_named(world: World) -> None:
+    """Though neither tokens nor money are granted where either is spent; there is nothing to come back for before the month ends."""
+    project = world.new_project(tokens=10**9, nanousd=1)
+    for gateway in world.gateways:
+        refused = gateway.chat(project, **CAPPED)
+        assert refused_by(refused) == "project.monthly_cost"
+        assert (refused.json["error"]["limit"], refused.json["error"]["unit"]) == (1, "nanousd")
+
+
 def test_end_users_have_a_budget_each(world: World) -> None:
     """What one has spent is not missing to the other."""
     project = world.new_project(end_user_limits={"daily_tokens": 2_000})

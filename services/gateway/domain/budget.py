@@ -82,9 +82,19 @@ class ScopeAccount:
             passed.append(self.limit_name("nanousd"))
         return passed
 
-    def short_unit(self, tokens: int) -> str:
-        """The unit in which a hold that does not fit is missing something: tokens | nanousd."""
-        return "tokens" if self.shortfall(tokens, 0)[0] > 0 else "nanousd"
+    def short_unit(self, tokens: int, nanousd: int) -> str:
+        """The unit that refuses a hold that does not fit: tokens | nanousd.
+
+        A grant that is short says little: while one unit is out, the authority raises neither. So what is spent by its last answer comes
+        before what others hold, that before what is only not granted yet; and tokens before money.
+        """
+        short_tokens, short_nanousd = self.shortfall(tokens, nanousd)
+        answer = self.answer
+        if answer is None:
+            return "tokens" if short_tokens else "nanousd"
+        by_tokens = _lack(short_tokens, tokens, self.limit_tokens, answer.used_tokens, answer.held_tokens)
+        by_nanousd = _lack(short_nanousd, nanousd, self.limit_nanousd, answer.used_nanousd, answer.held_nanousd)
+        return "tokens" if by_tokens >= by_nanousd else "nanousd"
 
     def take_answer(self, answer: ScopeAnswer) -> None:
         """Adopt a grant; one that answers an ask older than our last return is void. A boot that is closed has nothing left to spend."""
@@ -118,6 +128,13 @@ class ScopeAccount:
         self.answer = None
         self.look_at_tokens = self.look_at_nanousd = -1
         return lowered
+
+
+def _lack(short: int, needed: int, limit: int | None, used: int, held: int) -> int:
+    """Why one unit does not cover a hold: 3 = it is spent, 2 = others hold it, 1 = it is not granted; 0 = it covers it."""
+    if limit is None or short <= 0:
+        return 0
+    return 3 if used + needed > limit else 2 if used + held + short > limit else 1
 
 
 def _lowered(before: int | None, after: int | None) -> bool:

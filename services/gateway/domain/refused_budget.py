@@ -9,7 +9,7 @@ LONGEST_RETRY_AFTER = 3600
 
 def exceeded(account: ScopeAccount, tokens: int, nanousd: int, time_zone: str, now: float) -> QuotaExceeded:
     """`now` in Unix seconds."""
-    unit = account.short_unit(tokens)
+    unit = account.short_unit(tokens, nanousd)
     in_tokens = unit == "tokens"
     answer = account.answer
     used = held = 0

@@ -40,6 +40,7 @@ class Wire:
         at = time.time_ns() // 1_000_000 + self.skew_ms
         return SimpleNamespace(data=msgspec.json.encode(GrantAnswer(answers=answers, answered_at=at, gateways=self.gateways)))
 
-    def spend(self, name: Name, boot: str, tokens: int) -> None:
+    def spend(self, name: Name, boot: str, tokens: int, nanousd: int = 0) -> None:
         """Another boot has spent so much, and it is booked."""
         self.authority.spent[name, boot, 0] += tokens
+        self.authority.spent[name, boot, 1] += nanousd

@@ -1,5 +1,7 @@
 """Holds on grants: what is reserved, settled and granted never contradict each other."""
 
+import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -71,6 +73,39 @@ def test_a_lowered_limit_is_noticed_and_a_raised_one_needs_no_return() -> None:
     assert not account.change_limits(800, None, 3)
     assert not account.change_limits(100, None, 3), "the same version again changes nothing"
     assert account.change_limits(800, 5, 4)
+
+
+@pytest.mark.parametrize(
+    ("used", "held", "unit"),
+    [
+        ((1_000, 500), (0, 0), "nanousd"),
+        ((1_000, 200), (0, 300), "nanousd"),
+        ((10**9, 0), (0, 0), "tokens"),
+        ((0, 0), (10**9, 0), "tokens"),
+        ((10**9, 500), (0, 0), "tokens"),
+        ((0, 500), (10**9, 0), "nanousd"),
+        ((0, 0), (0, 0), "tokens"),
+    ],
+    ids=["money spent", "money held", "tokens spent", "tokens held", "both spent", "money spent, tokens held", "neither"],
+)
+def test_the_unit_that_refuses_is_the_one_that_the_authority_is_out_of(
+    used: tuple[int, int], held: tuple[int, int], unit: str
+) -> None:
+    """While one unit is out neither is granted: a grant that is short does not tell which it was."""
+    account = make_account(tokens=10**9, nanousd=500)
+    answer = msgspec.structs.replace(
+        make_answer(1, 0, 0), used_tokens=used[0], used_nanousd=used[1], held_tokens=held[0], held_nanousd=held[1]
+    )
+    account.take_answer(answer)
+    assert account.short_unit(10, 10) == unit
+
+
+def test_before_any_answer_the_grant_says_which_unit_is_short() -> None:
+    """It is all that is known."""
+    account = make_account(tokens=1_000, nanousd=500)
+    assert account.short_unit(10, 10) == "tokens"
+    account.granted_tokens = 100
+    assert account.short_unit(10, 10) == "nanousd"
 
 
 steps = st.lists(

@@ -45,10 +45,10 @@ class Rig:
         day = self.take_hold.calendar.day("UTC", time.time_ns() // MILLION)
         return self.take_hold.standing(caller, day, end_user)
 
-    async def take(self, caller: Caller, tokens: int, *, wait: float = 0.5) -> tuple[Hold, Patience]:
+    async def take(self, caller: Caller, tokens: int, nanousd: int = 0, *, wait: float = 0.5) -> tuple[Hold, Patience]:
         standing, patience = self.standing(caller), Patience(wait)
         hold = Hold(standing.accounts, standing.binding)
-        await self.take_hold.take(hold, standing, tokens, 0, patience)
+        await self.take_hold.take(hold, standing, tokens, nanousd, patience)
         return hold, patience
 
 
@@ -62,11 +62,13 @@ async def rig() -> AsyncIterator[Rig]:
     await asyncio.gather(asking, return_exceptions=True)
 
 
-def make_caller(*limited: str, tokens: int = 1_000, enforcement: str = "hard", policy: str = "closed") -> Caller:
-    """A caller whose `limited` owners have that many tokens a month."""
+def make_caller(
+    *limited: str, tokens: int = 1_000, nanousd: int | None = None, enforcement: str = "hard", policy: str = "closed"
+) -> Caller:
+    """A caller whose `limited` owners have that many tokens, and so much money, a month."""
 
     def limits(owner: str) -> Limits:
-        return Limits(version=1, monthly_tokens=tokens if owner in limited else None)
+        return Limits(version=1, monthly_tokens=tokens, monthly_cost_nanousd=nanousd) if owner in limited else Limits(version=1)
 
     organization = OrganizationRecord(
         organization_id="o",
@@ -128,6 +130,30 @@ async def test_what_is_spent_is_refused_until_the_period_ends(rig: Rig) -> None:
         await rig.take(make_caller("project"), 100)
     members = refused.value.members
     assert (members["limit_source"], members["used"], members["needed"]) == ("project.monthly_tokens", 950, 100)
+    assert (refused.value.retry_after or 0) > 1
+
+
+@pytest.mark.parametrize(
+    ("tokens", "nanousd", "limit_source", "used"),
+    [
+        (1_000, MILLION, "project.monthly_cost", MILLION),
+        (10**9, 1_000, "project.monthly_tokens", 10**9),
+        (10**9, MILLION, "project.monthly_tokens", 10**9),
+    ],
+    ids=["money", "tokens", "both"],
+)
+async def test_a_gateway_that_was_granted_nothing_names_the_limit_that_is_spent(
+    rig: Rig, tokens: int, nanousd: int, limit_source: str, used: int
+) -> None:
+    """It lacks both units, because one that is out keeps the other from being granted."""
+    rig.wire.limits = {"project": (10**9, MILLION)}
+    caller = make_caller("project", tokens=10**9, nanousd=MILLION)
+    month = rig.standing(caller).day.month
+    rig.wire.spend(("project", "p", month), "another", tokens, nanousd)
+    with pytest.raises(QuotaExceeded) as refused:
+        await rig.take(caller, 100, 1_000)
+    members = refused.value.members
+    assert (members["limit_source"], members["used"], members["limit"]) == (limit_source, used, used)
     assert (refused.value.retry_after or 0) > 1
 
 

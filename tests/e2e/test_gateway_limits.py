@@ -137,6 +137,30 @@ def test_a_shadow_limit_far_away_says_nothing(world: World) -> None:
     assert [answer.headers.get("x-codexflow-would-refuse") for answer in answers] == [None] * 6
 
 
+def test_a_sliced_limit_in_shadow_says_what_a_hard_one_would_refuse(world: World) -> None:
+    """Not a stream for its large cap; one for the slice that was not to be had, in the request's explanation."""
+    project = world.new_project(tokens=3_500, budget_mode="sliced", enforcement="shadow")
+    for output in (50, 20_000):
+        with world.gateway.stream(project, model=f"sim-length-{output}", max_tokens=30_000) as response:
+            assert response.status_code == 200
+            assert "x-codexflow-would-refuse" not in response.headers
+            assert list(events(response))[-1] == {"done": True}
+    short, long = (row["decision"] for row in world.compare(project, 2).values())
+    assert "would_refuse" not in short
+    assert (long["mode"], long["would_refuse"]) == ("sliced", ["project.monthly_tokens"])
+
+
+def test_a_sliced_minute_is_not_used_up_by_a_large_cap(world: World) -> None:
+    """Nor is the request refused for ever for it: it counts as it is held, where only a minute has a limit too."""
+    asked = {"model": "sim-length-50", "max_tokens": 32_000, "stream": True}
+    strict, sliced = (world.new_project(budget_mode=mode, limits={"tokens_per_minute": 5_000}) for mode in ("strict", "sliced"))
+    assert world.gateway.chat(strict, **asked).status == 429
+    with world.gateway.stream(sliced, **asked) as response:
+        assert response.status_code == 200
+        assert list(events(response))[-1] == {"done": True}
+        assert int(response.headers["x-ratelimit-remaining-tokens"]) > 3_000
+
+
 def test_a_shadow_rate_limit_says_what_it_would_refuse(world: World) -> None:
     """Once it is used up; everything is let in."""
     project = world.new_project(enforcement="shadow", limits={"requests_per_minute": 3})

@@ -1,13 +1,13 @@
 """One request on its way through the gateway: everything known of it until it is settled."""
 
-from typing import Literal, Protocol
+from typing import Protocol
 
 from common.contracts.events import Attempt
 from common.contracts.prices import ModelPrice
 from gateway.domain.budget import Hold
 from gateway.domain.caller import Caller
 from gateway.domain.chat_request import ChatRequest, Fields
-from gateway.domain.estimate import Estimate, Mode
+from gateway.domain.estimate import Estimate
 from gateway.domain.patience import Patience
 from gateway.domain.routing import Candidate, Route
 from gateway.domain.standing import Standing
@@ -116,7 +116,7 @@ class Run:
         self.patience = patience
         self.hold = Hold(standing.accounts, standing.binding)
         self.limited = bool(standing.binding)
-        self.mode: Mode | Literal[""] = ""
+        self.mode = standing.mode
         self.price: ModelPrice | None = None
         self.permit: Permit | None = None
         self.limit_source = ""

@@ -2,18 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from common.contracts.directory import Enforcement
 from gateway.domain.budget import ScopeAccount
 from gateway.domain.calendar import LocalDay
 from gateway.domain.caller import Caller
+from gateway.domain.estimate import Mode
 
 
 @dataclass(slots=True)
 class Standing:
     """Made once per caller, end user and day. `limited`: the accounts that have a limit, and what it does; `binding`: whose limit refuses;
-    `shadowed`: whose limit only says what it would refuse; `all_bind`: every limit refuses. `largest_*`: the largest hold that was taken
-    on it.
+    `shadowed`: whose limit only says what it would refuse; `all_bind`: every limit refuses. `mode`: how its requests are estimated and
+    held, whatever the limits do, "" where nothing limits tokens or money. `largest_*`: the largest hold that was taken on it.
     """
 
     caller: Caller
@@ -24,6 +26,7 @@ class Standing:
     shadowed: tuple[ScopeAccount, ...]
     costs_bind: bool
     all_bind: bool
+    mode: Mode | Literal[""]
     limit_names: str
     largest_tokens: int = -1
     largest_nanousd: int = -1
@@ -34,8 +37,10 @@ class Standing:
         return self.day.zone
 
 
-def stand(caller: Caller, day: LocalDay, counted: Sequence[tuple[ScopeAccount, Enforcement]]) -> Standing:
-    """Sort the accounts out."""
+def stand(
+    caller: Caller, day: LocalDay, counted: Sequence[tuple[ScopeAccount, Enforcement]], *, limits_the_minute: bool = False
+) -> Standing:
+    """Sort the accounts out. `limits_the_minute`: something that its requests count against limits the tokens of a minute."""
     limited = tuple((account, enforcement) for account, enforcement in counted if account.limited)
     binding = tuple(account for account, enforcement in limited if enforcement == "hard")
     return Standing(
@@ -47,6 +52,7 @@ def stand(caller: Caller, day: LocalDay, counted: Sequence[tuple[ScopeAccount, E
         shadowed=tuple(account for account, enforcement in limited if enforcement == "shadow"),
         costs_bind=any(account.limit_nanousd is not None for account in binding),
         all_bind=len(binding) == len(limited),
+        mode=caller.project.budget_mode if limited or limits_the_minute else "",
         limit_names=" ".join(account.name for account, _ in limited),
     )
 

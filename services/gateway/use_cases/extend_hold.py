@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from gateway.domain.patience import Patience
 from gateway.domain.refusals import Refusal, SpoolFull
 from gateway.domain.run import Run
+from gateway.domain.standing import would_refuse
 from gateway.outbound.event_spool import errors as spool_errors
 from gateway.outbound.event_spool.records import AttemptHold
 from gateway.outbound.event_spool.spool import EventSpool
@@ -30,6 +31,10 @@ class ExtendHold:
             left = estimate.completion_tokens - estimate.hidden_output - seen_output
             if tokens == 0 or left > tokens // AHEAD:
                 return None
+            if run.standing.shadowed and (passed := would_refuse(run.standing, tokens, nanousd)):
+                if left > 0:
+                    return None  # with a limit that refuses it would go on so far
+                run.would_refuse = tuple(dict.fromkeys((*run.would_refuse, *passed)))
             if not self.take_hold.take_now(run.hold, run.standing, tokens, nanousd):
                 if left > 0:
                     return None  # what is held still covers it

@@ -52,7 +52,6 @@ class PlanRequest:
         end_user = request.end_user
         standing = self.take_hold.standing(caller, day, end_user)
         price = self._price(caller, route, standing)
-        mode: Mode = caller.project.budget_mode if standing.binding else "strict"
         run = Run(
             event_id=uuid7(),
             caller=caller,
@@ -64,14 +63,13 @@ class PlanRequest:
             tier_signal=tier_signal(
                 self.routes, caller.project.tier, request.model, asked_tier=asked_tier, characters=characters
             ),
-            estimate=self._estimate(mode, caller, request, fields, len(body), route, price),
+            estimate=self._estimate(standing.mode or "strict", caller, request, fields, len(body), route, price),
             end_user=end_user,
             standing=standing,
             patience=Patience(self.wait_seconds),
             admitted_at=now,
             began=began,
         )
-        run.mode = mode if standing.limited else ""
         run.price = price if price is self.dearest else None
         return run
 

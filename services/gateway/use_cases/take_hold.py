@@ -1,7 +1,7 @@
 """Reserve budget for a request before the upstream is called; near a limit this may wait for a grant, never for longer than stated."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from common.contracts.directory import Enforcement, Limits, OrganizationRecord
@@ -11,7 +11,7 @@ from gateway.domain.caller import Caller, Record
 from gateway.domain.patience import Patience
 from gateway.domain.refusals import BudgetUnavailable, Refusal
 from gateway.domain.refused_budget import exceeded
-from gateway.domain.scopes import budget_scopes, limits_of_period, scope_of_record
+from gateway.domain.scopes import BudgetScope, budget_scopes, limits_of_period, scope_of_record
 from gateway.domain.standing import Standing, stand
 from gateway.outbound.asking import lend
 from gateway.outbound.grants import Grants
@@ -53,10 +53,12 @@ class TakeHold:
     def _stand(self, caller: Caller, day: LocalDay, end_user: str | None) -> Standing:
         if end_user is not None:
             self._check_room(caller, day, end_user)
-        return stand(caller, day, tuple(self._counted(caller, day, end_user)))
+        scopes = budget_scopes(caller, end_user)
+        by_the_minute = any(scope.limits.tokens_per_minute is not None for scope in scopes)
+        return stand(caller, day, tuple(self._counted(scopes, day)), limits_the_minute=by_the_minute)
 
-    def _counted(self, caller: Caller, day: LocalDay, end_user: str | None) -> Iterator[tuple[ScopeAccount, Enforcement]]:
-        for scope in budget_scopes(caller, end_user):
+    def _counted(self, scopes: Iterable[BudgetScope], day: LocalDay) -> Iterator[tuple[ScopeAccount, Enforcement]]:
+        for scope in scopes:
             for period in (day.month, day.day):
                 yield self._account(scope.name, scope.scope_id, period, scope.limits), scope.enforcement
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from nats.aio.client import Client
 
-from common.contracts.directory import KeyRecord, Limits, OrganizationRecord, ProjectRecord
+from common.contracts.directory import NO_LIMITS, KeyRecord, Limits, OrganizationRecord, ProjectRecord
 from common.contracts.events import Usage
 from common.contracts.prices import built_in_book
 from gateway.domain.attempts import charge
@@ -54,9 +54,12 @@ def make_plan(*, skew_ms: int = 0, learned: LearnedUsage | None = None, counted:
     )
 
 
-def make_caller(**project: Any) -> Caller:
-    limits = Limits(version=1, monthly_cost_nanousd=10**9)
-    organization = OrganizationRecord(organization_id="o", version=1, status="active")
+MONEY = Limits(version=1, monthly_cost_nanousd=10**9)
+A_MINUTE = Limits(version=1, tokens_per_minute=10**6)
+
+
+def make_caller(*, limits: Limits = MONEY, of_organization: Limits = NO_LIMITS, **project: Any) -> Caller:
+    organization = OrganizationRecord(organization_id="o", version=1, status="active", limits=of_organization)
     record = ProjectRecord(project_id="p", organization_id="o", version=1, status="active", limits=limits, **project)
     key = KeyRecord(
         key_id="k", lookup="l", project_id="p", organization_id="o", version=1, status="active", secrets=(), expires_at=None
@@ -112,6 +115,41 @@ def test_only_modes_that_estimate_count_by_the_tokenizer_and_only_what_is_not_kn
     assert plan(made, make_caller(budget_mode="sliced", on_unpriced="allow"), model="own").estimate.how == "length"
     learned.saw_prompt("k", "fast", 100, Usage(prompt_tokens=30, completion_tokens=1), 0)
     assert plan(made, make_caller(budget_mode="sliced")).estimate.how == "learned"
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"enforcement": "soft"},
+        {"enforcement": "shadow"},
+        {"limits": A_MINUTE},
+        {"limits": A_MINUTE, "enforcement": "shadow"},
+        {"limits": NO_LIMITS, "of_organization": A_MINUTE},
+        {"limits": NO_LIMITS, "of_organization": MONEY},
+        {"limits": NO_LIMITS, "end_user_limits": A_MINUTE},
+    ],
+    ids=["soft", "shadow", "a minute's tokens", "those in shadow", "the organization's", "its money", "an end user's"],
+)
+@pytest.mark.parametrize("mode", ["strict", "sliced", "expected"])
+def test_the_mode_counts_whatever_limits_tokens_or_money(mode: str, limits: dict[str, Any]) -> None:
+    """A limit in shadow mode measures what it would refuse; a minute's tokens are not used up by a cap that nobody reaches."""
+    asked: dict[str, Any] = {
+        "messages": [{"role": "user", "content": "hi " * 9_000}],
+        "max_tokens": 32_000,
+        "stream": True,
+        "user": "ada",
+    }
+    hard = plan(make_plan(), make_caller(budget_mode=mode), **asked)
+    other = plan(make_plan(), make_caller(budget_mode=mode, **limits), **asked)
+    assert (other.mode, other.estimate) == (mode, hard.estimate)
+
+
+@pytest.mark.parametrize("limits", [NO_LIMITS, Limits(version=1, requests_per_minute=9, concurrency=9)])
+def test_where_nothing_limits_tokens_or_money_there_is_no_mode(limits: Limits) -> None:
+    """Nothing is learned then, and no tokenizer is asked."""
+    counted: list[str] = []
+    run = plan(make_plan(counted=counted), make_caller(budget_mode="sliced", limits=limits))
+    assert (run.mode, run.estimate.how, counted) == ("", "bytes", [])
 
 
 @pytest.mark.parametrize(

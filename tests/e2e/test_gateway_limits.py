@@ -377,6 +377,18 @@ def test_ask_afterwards(world: World) -> None:
         pass
     told = eventually(lambda: explain(world.gateway, project, answer.headers["x-request-id"]).json.get("refused_by"))
     assert told == "key.requests_per_minute"
+    rated = world.new_project(limits={"requests_per_minute": 2, "concurrency": 5})
+    answers = [world.gateway.chat(rated, **CAPPED) for _ in range(4)]
+    assert (answers[0].status, answers[-1].status) == (200, 429)
+    world.wait_booked(rated, 4)
+    first, last = (explain(world.gateways[1], rated, answer.headers["x-request-id"]).json for answer in (answers[0], answers[-1]))
+    assert (first["verdict"], first["budget"]["mode"]) == ("admitted: its rate limits left room", None)
+    assert first["rate_limits"]["counted_against"] == ["project.requests_per_minute", "project.concurrency"]
+    assert (last["verdict"], last["refused_by"]) == ("refused", "project.requests_per_minute")
+    free = world.gateway.chat(other, **CAPPED)
+    world.wait_booked(other, 1)
+    told = explain(world.gateway, other, free.headers["x-request-id"]).json
+    assert (told["verdict"], told["rate_limits"]["counted_against"]) == ("admitted: nothing limits it", [])
     foreign = explain(world.gateway, other, served.headers["x-request-id"])
     assert (foreign.status, foreign.json["error"]["code"]) == (404, "request_not_found")
 

@@ -13,13 +13,17 @@ CHOSEN_SECONDS = 0.1
 
 
 class RateGroup:
-    """What all requests of the same key and end user have in common. Empty where nothing limits them."""
+    """What all requests of the same key and end user have in common. Empty where nothing limits them.
 
-    __slots__ = ("_are_hard", "_chosen_until", "_tightest", "rated", "scopes")
+    `limit_names`: as refusals name them, with blanks between.
+    """
+
+    __slots__ = ("_are_hard", "_chosen_until", "_tightest", "limit_names", "rated", "scopes")
 
     def __init__(self, rated: tuple[Rated, ...]) -> None:
         self.rated = rated
         self.scopes = tuple(scope for scope, _ in rated)
+        self.limit_names = " ".join(f"{scope.scope}.{name}" for scope in self.scopes for name in scope.limit_names)
         self._are_hard = all(enforcement == "hard" for _, enforcement in rated)
         self._tightest: Tightest = (None, None)
         self._chosen_until = 0.0

@@ -119,6 +119,16 @@ class RateScope:
             self.limit_slots = limits.concurrency
             self._lease_until = self.free_until = 0.0
 
+    @property
+    def limit_names(self) -> tuple[str, ...]:
+        """Those that it has, by the names that `lacking` gives."""
+        named = (
+            ("requests_per_minute", self.limit_requests),
+            ("tokens_per_minute", self.limit_tokens),
+            ("concurrency", self.limit_slots),
+        )
+        return tuple(name for name, limit in named if limit is not None)
+
     def window_at(self, now: float) -> Window:
         """What was used in the minute before."""
         self._note(now)

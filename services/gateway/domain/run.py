@@ -21,6 +21,10 @@ class Permit(Protocol):
         """Limits in shadow mode that would have refused it."""
 
     @property
+    def limit_names(self) -> str:
+        """The limits that it counts against, with blanks between."""
+
+    @property
     def tokens(self) -> int:
         """That it counts with."""
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from common.contracts.events import RequestSettled
+from common.contracts.events import Decision, RequestSettled
 from gateway.domain.caller import Caller
 from gateway.domain.refusals import ExplanationUnavailable, RequestNotFound
 from gateway.outbound.booked_requests import BookedRequests, Unreachable
@@ -33,6 +33,7 @@ class ExplainRequest:
 def explanation(event: RequestSettled) -> dict[str, Any]:
     """What a client may know of its own request."""
     decision = event.decision
+    budgets, rates = _counted_against(decision)
     return {
         "object": "explanation",
         "request_id": event.request_id,
@@ -41,7 +42,7 @@ def explanation(event: RequestSettled) -> dict[str, Any]:
         "error_code": event.error_code,
         "admitted_at": event.admitted_at,
         "periods": [event.period_day, event.period_month],
-        "verdict": _verdict(event),
+        "verdict": _verdict(event, budgets, rates),
         "refused_by": decision.limit or None,
         "would_refuse": list(decision.would_refuse),
         "tier": event.tier or None,
@@ -51,7 +52,7 @@ def explanation(event: RequestSettled) -> dict[str, Any]:
         "cache_reason": decision.cache,
         "budget": {
             "mode": decision.mode or None,
-            "counted_against": decision.limits.split(),
+            "counted_against": budgets,
             "counted_by": decision.estimate or None,
             "prompt_estimate": decision.prompt_estimate,
             "output_estimate": decision.output_estimate,
@@ -61,6 +62,7 @@ def explanation(event: RequestSettled) -> dict[str, Any]:
             "waited_us": decision.waited_us,
             "without_grant": decision.no_grant or None,
         },
+        "rate_limits": {"counted_against": rates},
         "charged": {
             "prompt_tokens": event.prompt_tokens,
             "completion_tokens": event.completion_tokens,
@@ -74,11 +76,20 @@ def explanation(event: RequestSettled) -> dict[str, Any]:
     }
 
 
-def _verdict(event: RequestSettled) -> str:
+def _counted_against(decision: Decision) -> tuple[list[str], list[str]]:
+    """The budgets, and the limits per minute and on concurrency."""
+    named = decision.limits.split()
+    budgets = [name for name in named if name.endswith((".monthly", ".daily"))]
+    return budgets, [name for name in named if name not in budgets]
+
+
+def _verdict(event: RequestSettled, budgets: list[str], rates: list[str]) -> str:
     if event.status == "refused":
         return "refused"
-    if not event.decision.mode:
-        return "admitted: nothing limits it"
+    if event.status == "aborted":
+        return "admitted"  # what its gateway left behind does not tell its limits
     if event.decision.no_grant:
         return f"admitted without a grant: policy {event.decision.no_grant}"
-    return "admitted: the budget covered it"
+    if budgets:
+        return "admitted: the budget covered it"
+    return "admitted: its rate limits left room" if rates else "admitted: nothing limits it"

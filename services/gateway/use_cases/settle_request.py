@@ -129,21 +129,24 @@ class SettleRequest:
 
 
 def _decision(run: Run) -> Decision:
-    would_refuse = run.would_refuse if run.permit is None else (*run.would_refuse, *run.permit.would_refuse)
-    if not run.mode:
+    permit, would_refuse, limits = run.permit, run.would_refuse, run.standing.limit_names
+    if permit is not None:
+        would_refuse = (*would_refuse, *permit.would_refuse)
+        limits = f"{limits} {permit.limit_names}" if limits else permit.limit_names
+    elif not run.mode:
         return Decision(tier=run.tier_signal, cache=run.cache_reason, would_refuse=would_refuse)
-    estimate = run.estimate
+    counted = run.estimate if run.mode else None
     return Decision(
         mode=run.mode,
         tier=run.tier_signal,
         cache=run.cache_reason,
         limit=run.limit_source,
         would_refuse=would_refuse,
-        estimate=estimate.how,
-        prompt_estimate=estimate.prompt_tokens,
-        output_estimate=estimate.completion_tokens,
+        estimate=counted.how if counted else "",
+        prompt_estimate=counted.prompt_tokens if counted else 0,
+        output_estimate=counted.completion_tokens if counted else 0,
         waited_us=int(run.patience.waited * 1e6),
-        limits=run.standing.limit_names,
+        limits=limits,
         slices=run.slices,
         no_grant=run.no_grant,
     )

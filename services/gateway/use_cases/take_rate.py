@@ -36,6 +36,11 @@ class RatePermit:
         self._settled = False
         self.would_refuse: tuple[str, ...] = ()
 
+    @property
+    def limit_names(self) -> str:
+        """The limits that it counts against, with blanks between."""
+        return self._group.limit_names
+
     def take_now(self, requests: int, tokens: int, slots: int) -> bool:
         """Take it if the leases at hand cover it; one synchronous step."""
         now = time.monotonic()

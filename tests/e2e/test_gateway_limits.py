@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from openai import OpenAI, RateLimitError
 
 from tests.e2e.harness import Gateway, Project, World, events, together
 from tests.e2e.running_stack import Answer, call, eventually
@@ -200,7 +201,25 @@ def test_tokens_per_minute_count_what_answers_needed(world: World) -> None:
     project = world.new_project(limits={"tokens_per_minute": 3_000})
     answers = [world.gateway.chat(project, **CAPPED) for _ in range(5)]
     assert {answer.status for answer in answers} == {200}
-    assert refused_by(world.gateway.chat(project, model="sim-fast-1", max_tokens=3_000)) == "project.tokens_per_minute"
+    long = {"model": "sim-length-1000", "max_tokens": 1_000}
+    assert [world.gateway.chat(project, **long).status for _ in range(2)] == [200, 200]
+    assert refused_by(world.gateway.chat(project, **long)) == "project.tokens_per_minute"
+
+
+def test_what_is_larger_than_a_minute_is_not_to_be_sent_again(world: World) -> None:
+    """It never fits, so nothing says when; OpenAI's client, which tries a 429 again by itself, does not."""
+    project = world.new_project(limits={"tokens_per_minute": 3_000})
+    refused = world.gateway.chat(project, model="sim-fast-1", max_tokens=3_000)
+    error = refused.json["error"]
+    assert (refused.status, error["code"], error["limit_source"]) == (429, "rate_limit_exceeded", "project.tokens_per_minute")
+    assert "max_tokens" in error["message"]
+    assert (error["limit"], error["resets_at"], refused.headers.get("retry-after")) == (3_000, None, None)
+    client = OpenAI(base_url=f"{world.gateway.url}/v1", api_key=project.key, max_retries=2)
+    with client, pytest.raises(RateLimitError):
+        client.chat.completions.create(model="sim-fast-1", max_tokens=3_000, messages=[{"role": "user", "content": "Hello!"}])
+    assert world.gateway.chat(project, **CAPPED).status == 200
+    statuses = [row["status"] for row in world.wait_booked(project, 3)]
+    assert statuses == ["refused", "refused", "ok"]
 
 
 def test_no_more_at_once_than_the_concurrency_limit(world: World) -> None:

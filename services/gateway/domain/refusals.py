@@ -6,7 +6,8 @@ from typing import Any
 class Refusal(Exception):
     """An expected refusal. `param` names the offending field, `members` go into the error object, `headers` into the answer's.
 
-    `request_id` is that of the settled request, where one had begun.
+    `request_id` is that of the settled request, where one had begun. `is_final`: the same request is refused whenever it is sent
+    again, which its status does not say.
     """
 
     status = 500
@@ -30,6 +31,7 @@ class Refusal(Exception):
         self.members = members
         self.headers: list[tuple[bytes, bytes]] = []
         self.request_id: str | None = None
+        self.is_final = False
 
 
 class InvalidKey(Refusal):

@@ -21,7 +21,9 @@ def error_event(refusal: Refusal) -> bytes:
 
 
 def error_headers(refusal: Refusal, body: bytes, request_id: str) -> Headers:
-    """Headers of a refusal: length, request id, where limits per minute stand, Retry-After, the challenge of a 401."""
+    """Headers of a refusal: length, request id, where limits per minute stand, Retry-After, or that trying again is in vain
+    (OpenAI's clients try a 429 again by themselves, but for that header), the challenge of a 401.
+    """
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),
@@ -30,6 +32,8 @@ def error_headers(refusal: Refusal, body: bytes, request_id: str) -> Headers:
     ]
     if refusal.retry_after is not None:
         headers.append((b"retry-after", b"%d" % refusal.retry_after))
+    if refusal.is_final:
+        headers.append((b"x-should-retry", b"false"))
     if refusal.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
     return headers

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from common.contracts.directory import NO_LIMITS, Limits
 from gateway.domain.caller import Caller
@@ -12,6 +11,7 @@ from gateway.domain.rate_group import Rated, RateGroup
 from gateway.domain.rate_headers import headers_of
 from gateway.domain.rate_limit import Amount, RateScope
 from gateway.domain.refusals import RateLimited
+from gateway.domain.refused_rate import rate_exceeded
 from gateway.domain.scopes import budget_scopes
 from gateway.outbound.asking import lend
 from gateway.outbound.rates import Rates
@@ -133,7 +133,7 @@ class RatePermit:
         return self._group.header_lines(time.monotonic())
 
     def _limited(self, scope: RateScope, limit: str, amount: Amount) -> RateLimited:
-        refusal = limited(scope, limit, amount, time.monotonic())
+        refusal = rate_exceeded(scope, limit, amount, time.monotonic(), time.time())
         refusal.headers = self.headers()
         return refusal
 
@@ -171,30 +171,3 @@ class TakeRate:
 
 def _has_rates(limits: Limits) -> bool:
     return limits.requests_per_minute is not None or limits.tokens_per_minute is not None or limits.concurrency is not None
-
-
-def limited(scope: RateScope, limit: str, amount: Amount, now: float) -> RateLimited:
-    """The refusal, with what a client can act on."""
-    window, others = scope.window_at(now), scope.others_now(now)
-    by_tokens = limit == "tokens_per_minute"
-    used, held = {
-        "requests_per_minute": (window.requests, others.requests),
-        "tokens_per_minute": (window.tokens, others.tokens),
-        "concurrency": (scope.slots, others.slots),
-    }[limit]
-    is_ours = limit != "concurrency" and used > 0 and bool(scope.spent_by(amount, now))
-    seconds = window.seconds_until(amount.requests, amount.tokens, now) if is_ours else 1.0
-    refusal = RateLimited(
-        f"Limit reached: {scope.limit_of(limit)} {limit.replace('_', ' ')} of the {scope.scope.replace('_', ' ')}.",
-        retry_after=max(1, -int(-seconds // 1)),
-        limit_source=f"{scope.scope}.{limit}",
-        scope=scope.scope,
-        scope_id=scope.scope_id,
-        limit=scope.limit_of(limit),
-        used=used,
-        held=held,
-        needed=amount.tokens if by_tokens else 1,
-        resets_at=datetime.fromtimestamp(time.time() + seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-    )
-    refusal.type = "tokens" if by_tokens else "requests"
-    return refusal

@@ -1,0 +1,56 @@
+"""The refusal that a client can act on: which limit per minute or of concurrency, how much of it is used, when there is room again."""
+
+from datetime import UTC, datetime
+from math import ceil
+
+from gateway.domain.limit_views import text_of
+from gateway.domain.rate_limit import Amount, RateScope
+from gateway.domain.refusals import RateLimited
+
+WHAT_TO_DO = "Ask for less output (max_tokens) or send a shorter prompt."
+
+
+def rate_exceeded(scope: RateScope, limit: str, amount: Amount, now: float, at: float) -> RateLimited:
+    """`now` in monotonic seconds, `at` the same moment in Unix seconds. What is larger than the whole limit is refused for good."""
+    by_tokens = limit == "tokens_per_minute"
+    needed, most = amount.tokens if by_tokens else 1, scope.limit_of(limit)
+    used, held = _used_and_held(scope, limit, now)
+    seconds = None if needed > most else _seconds(scope, limit, amount, now)
+    refusal = RateLimited(
+        _message(scope, limit, needed, most),
+        retry_after=None if seconds is None else max(1, ceil(seconds)),
+        limit_source=f"{scope.scope}.{limit}",
+        scope=scope.scope,
+        scope_id=scope.scope_id,
+        limit=most,
+        used=used,
+        held=held,
+        needed=needed,
+        resets_at=None if seconds is None else text_of(datetime.fromtimestamp(at + seconds, UTC)),
+    )
+    refusal.type = "tokens" if by_tokens else "requests"
+    refusal.is_final = seconds is None
+    return refusal
+
+
+def _message(scope: RateScope, limit: str, needed: int, most: int) -> str:
+    owner, of_minute = scope.scope.replace("_", " "), limit.replace("_", " ")
+    if needed > most > 0:
+        return f"Request too large: it may need {needed} tokens, the limit of the {owner} is {most} {of_minute}. {WHAT_TO_DO}"
+    return f"Limit reached: {most} {of_minute} of the {owner}."
+
+
+def _used_and_held(scope: RateScope, limit: str, now: float) -> tuple[int, int]:
+    window, others = scope.window_at(now), scope.others_now(now)
+    return {
+        "requests_per_minute": (window.requests, others.requests),
+        "tokens_per_minute": (window.tokens, others.tokens),
+        "concurrency": (scope.slots, others.slots),
+    }[limit]
+
+
+def _seconds(scope: RateScope, limit: str, amount: Amount, now: float) -> float:
+    """Until it would fit: what this gateway has used leaves the minute, what others hold may come back at any moment."""
+    used, _ = _used_and_held(scope, limit, now)
+    is_ours = limit != "concurrency" and used > 0 and bool(scope.spent_by(amount, now))
+    return scope.window_at(now).seconds_until(amount.requests, amount.tokens, now) if is_ours else 1.0

@@ -138,6 +138,14 @@ def test_a_shadow_limit_far_away_says_nothing(world: World) -> None:
     assert [answer.headers.get("x-codexflow-would-refuse") for answer in answers] == [None] * 6
 
 
+def test_a_limit_in_shadow_says_what_it_could_not_bound(world: World) -> None:
+    """By the code that the refusal would have; the request is answered."""
+    project = world.new_project(tokens=10**6, nanousd=10**12, enforcement="shadow")
+    for asked, code in (({"web_search_options": {}, **CAPPED}, "unbounded_input"), ({"model": "unpriced"}, "model_not_priced")):
+        answer = world.gateway.chat(project, **asked)
+        assert (answer.status, answer.headers["x-codexflow-would-refuse"]) == (200, code)
+
+
 def test_a_sliced_limit_in_shadow_says_what_a_hard_one_would_refuse(world: World) -> None:
     """Not a stream for its large cap; one for the slice that was not to be had, in the request's explanation."""
     project = world.new_project(tokens=3_500, budget_mode="sliced", enforcement="shadow")

@@ -57,9 +57,10 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `mode`: strict | sliced | expected, empty where nothing limits tokens or money. `tier`: what chose the tier, `cache`: why the
     cache answered or did not. `limit`: the limit that refused it (`project.monthly_cost`), `would_refuse`: those that would have,
-    were they enforced. `estimate`: how the prompt was counted. `waited_us`: for its limits. `slices`: extensions of the
-    hold. `no_grant`: the policy that let it pass without a grant. `limits`: what it counted against, with blanks between: budgets with
-    limits (`project.monthly`), limits per minute and on concurrency (`key.requests_per_minute`).
+    were they enforced, or the code of what they could not bound (`unbounded_input`). `estimate`: how the prompt was counted.
+    `waited_us`: for its limits. `slices`: extensions of the hold. `no_grant`: the policy that let it pass without a grant.
+    `limits`: what it counted against, with blanks between: budgets with limits (`project.monthly`), limits per minute and on
+    concurrency (`key.requests_per_minute`).
     """
 
     mode: str = ""

@@ -57,7 +57,9 @@ class MetersCollector(Collector):
             refusals.add_metric((code,), count)
         yield refusals
         shadow = CounterMetricFamily(
-            "codexflow_gateway_would_refuse", "Requests that a limit in shadow mode would have refused", labels=("limit",)
+            "codexflow_gateway_would_refuse",
+            "Requests that limits in shadow mode would have refused, by limit or code",
+            labels=("limit",),
         )
         for limit, count in list(self._meters.would_refuse.items()):
             shadow.add_metric((limit,), count)

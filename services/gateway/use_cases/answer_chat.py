@@ -8,10 +8,10 @@ from typing import Literal
 
 import msgspec
 
-from gateway.domain.bounded_inputs import refuse_hidden_inputs
+from gateway.domain.boundable import refuse_unboundable, would_refuse_unboundable
 from gateway.domain.caller import Caller
 from gateway.domain.rate_limit import Amount
-from gateway.domain.refusals import BadRequest, InvalidKey, Refusal, SpoolFull
+from gateway.domain.refusals import InvalidKey, Refusal, SpoolFull
 from gateway.domain.response_cache_key import cache_key, cacheable
 from gateway.domain.run import Run
 from gateway.domain.standing import would_refuse
@@ -124,10 +124,10 @@ class AnswerChat:
             if run.permit is not None and not run.permit.tokens:
                 await run.permit.take_tokens(tokens)
             if standing.limited:
-                self._check_boundable(run)
+                refuse_unboundable(run)
                 self._take_hold.prepare_next_day(standing, run.admitted_at)
                 if standing.shadowed:
-                    run.would_refuse = would_refuse(standing, tokens, nanousd)
+                    run.would_refuse = (*would_refuse_unboundable(run), *would_refuse(standing, tokens, nanousd))
             if not self._take_hold.take_now(run.hold, standing, tokens, nanousd):
                 run.no_grant = await self._take_hold.take(run.hold, standing, tokens, nanousd, run.patience)
             try:
@@ -149,19 +149,6 @@ class AnswerChat:
             return
         run.limit_source = str(refusal.members.get("limit_source", ""))
         self._settle(run, "refused", refusal.status, error_code=refusal.code)
-
-    @staticmethod
-    def _check_boundable(run: Run) -> None:
-        """Raises BadRequest for what no hold could cover."""
-        if run.standing.binding and run.mode == "strict":
-            refuse_hidden_inputs(run.request, run.fields)
-        unpriced = run.standing.costs_bind and run.route.has_unpriced
-        if unpriced and run.caller.project.on_unpriced == "deny":
-            raise BadRequest(
-                f"The model '{run.request.model}' has no price, so a cost budget cannot cover it.",
-                param="model",
-                code="model_not_priced",
-            )
 
     def _begin_on_record(self, run: Run) -> None:
         if not self._still_valid(run.caller):  # the hold may have been waited for

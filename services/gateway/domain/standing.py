@@ -14,8 +14,9 @@ from gateway.domain.estimate import Mode
 @dataclass(slots=True)
 class Standing:
     """Made once per caller, end user and day. `limited`: the accounts that have a limit, and what it does; `binding`: whose limit refuses;
-    `shadowed`: whose limit only says what it would refuse; `all_bind`: every limit refuses. `mode`: how its requests are estimated and
-    held, whatever the limits do, "" where nothing limits tokens or money. `largest_*`: the largest hold that was taken on it.
+    `shadowed`: whose limit only says what it would refuse; `all_bind`: every limit refuses. `costs_are_limited`: one is of money,
+    whatever it does; `costs_bind`: and it refuses. `mode`: how its requests are estimated and held, whatever the limits do, "" where
+    nothing limits tokens or money. `largest_*`: the largest hold that was taken on it.
     """
 
     caller: Caller
@@ -24,6 +25,7 @@ class Standing:
     limited: tuple[tuple[ScopeAccount, Enforcement], ...]
     binding: tuple[ScopeAccount, ...]
     shadowed: tuple[ScopeAccount, ...]
+    costs_are_limited: bool
     costs_bind: bool
     all_bind: bool
     mode: Mode | Literal[""]
@@ -50,6 +52,7 @@ def stand(
         limited=limited,
         binding=binding,
         shadowed=tuple(account for account, enforcement in limited if enforcement == "shadow"),
+        costs_are_limited=any(account.limit_nanousd is not None for account, _ in limited),
         costs_bind=any(account.limit_nanousd is not None for account in binding),
         all_bind=len(binding) == len(limited),
         mode=caller.project.budget_mode if limited or limits_the_minute else "",

@@ -84,7 +84,7 @@ class PlanRequest:
         return choose(self.routes, caller.project.tier, request.model, asked_tier=asked_tier, characters=characters)
 
     def _price(self, caller: Caller, route: Route, standing: Standing) -> ModelPrice | None:
-        if route.has_unpriced and standing.costs_bind and caller.project.on_unpriced == "estimate":
+        if route.has_unpriced and standing.costs_are_limited and caller.project.on_unpriced == "estimate":
             return self.dearest
         return route.bound_price
 

@@ -92,6 +92,16 @@ def test_a_tier_with_a_model_without_a_price_holds_what_the_others_cost() -> Non
     assert plan(make_plan(), make_caller(on_unpriced="allow"), model="own").estimate.nanousd == 0
 
 
+@pytest.mark.parametrize("enforcement", ["hard", "soft", "shadow"])
+def test_a_missing_price_is_stood_in_for_under_any_cost_limit(enforcement: str) -> None:
+    """A limit that alerts, or says what it would refuse, goes by the same money; without a cost limit nothing is made up."""
+    run = plan(make_plan(), make_caller(on_unpriced="estimate", enforcement=enforcement), model="own")
+    assert (run.price, run.estimate.nanousd > 0) == (BOOK.dearest(), True)
+    tokens = Limits(version=1, monthly_tokens=10**6)
+    free = plan(make_plan(), make_caller(on_unpriced="estimate", enforcement=enforcement, limits=tokens), model="own")
+    assert (free.price, free.estimate.nanousd) == (None, 0)
+
+
 @pytest.mark.parametrize(("candidate", "status"), [(PRICED, "estimated"), (UNPRICED, "unpriced")])
 def test_an_attempt_of_unknown_fate_is_charged_at_its_hold_or_at_what_was_seen(candidate: Candidate, status: str) -> None:
     """Whichever is more: what a client has had is not given away; without a price nothing is made up."""

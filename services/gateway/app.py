@@ -36,6 +36,7 @@ from gateway.inbound.documented import documented_routes
 from gateway.inbound.hot_path import HotPath
 from gateway.inbound.listeners import listen_to_quota, listen_to_recalls
 from gateway.inbound.plain_routes import EstimateRoute, ExplainRoute, ModelsRoute, QuotaRoute
+from gateway.inbound.waiting_requests import WaitingRequests
 from gateway.outbound.booked_requests import BookedRequests
 from gateway.outbound.directory_feed import DirectoryFeed
 from gateway.outbound.directory_file import DirectoryFile
@@ -80,13 +81,13 @@ class Gateway:
     """What `serve` needs of an open gateway."""
 
     hot: HotPath
-    chat: ChatRoute
+    waiting: WaitingRequests
     streams: ActiveStreams
 
     def cut(self, make_refusal: Callable[[], Refusal]) -> None:
         """End everything that is being answered."""
         self.streams.cut_all(make_refusal)
-        self.chat.cut_waiting(make_refusal)
+        self.waiting.refuse_all(make_refusal)
 
 
 async def serve(settings: Settings) -> int:
@@ -183,11 +184,12 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             price_version=prices.version,
             still_valid=identify.still_valid,
         )
+        waiting = WaitingRequests(settings.body_seconds)
         chat = ChatRoute(
             answer,
             identify.still_valid,
+            waiting,
             max_body=settings.max_body_bytes,
-            body_seconds=settings.body_seconds,
             slow_reader_seconds=settings.slow_reader_seconds,
             address=confinement.network if by_address is not NO_LIMITS else None,
         )
@@ -202,7 +204,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
                     ShowQuota(take_hold, take_rate, states, calendar, _dearest(routes, prices), settings.max_in_flight)
                 ),
                 ("POST", "/estimate"): EstimateRoute(
-                    EstimateRequest(plan, take_rate, grants, wait_seconds), settings.max_body_bytes
+                    EstimateRequest(plan, take_rate, grants, wait_seconds), waiting, max_body=settings.max_body_bytes
                 ),
                 ("GET", "/requests/{request_id}/explain"): ExplainRoute(ExplainRequest(BookedRequests(client))),
             },
@@ -215,6 +217,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         registry.register(MetersCollector(meters, gauges(hot, view, feed, publisher, grants, rates, upstream, cache)))
         background = Background()
         stack.push_async_callback(_stop_bus, background, feed, publisher, grants, client)
+        background.start("waiting", waiting.sweep)
         background.start("sweep", chat.sweep)
         if cache is not None:
             background.start("cache", cache.connect)
@@ -223,7 +226,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         background.start("grants", grants.run)
         background.start("rates", rates.run)
         background.start("bus", lambda: _bus(settings, client, feed, publisher, grants, states, background))
-        yield Gateway(hot, chat, streams)
+        yield Gateway(hot, waiting, streams)
 
 
 async def _bus(

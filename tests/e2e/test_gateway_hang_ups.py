@@ -148,12 +148,13 @@ def test_more_than_it_can_answer_at_once(world: World, project: Project) -> None
         world.remove_gateway(small)
 
 
-def test_a_body_that_never_begins(world: World, project: Project) -> None:
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/estimate"])
+def test_a_body_that_never_begins(world: World, project: Project, path: str) -> None:
     """A head that announces a body, and nothing after it: 408, and the place among the requests in flight is free again."""
     hasty = world.add_gateway(BODY_SECONDS="0.5")
     try:
         connection = http.client.HTTPConnection("127.0.0.1", hasty.port, timeout=60)
-        connection.putrequest("POST", "/v1/chat/completions")
+        connection.putrequest("POST", path)
         connection.putheader("authorization", f"Bearer {project.key}")
         connection.putheader("content-length", "10")
         connection.endheaders()

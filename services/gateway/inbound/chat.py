@@ -8,19 +8,18 @@ from functools import lru_cache
 import msgspec
 
 from gateway.domain.caller import Caller
-from gateway.domain.refusals import InvalidKey, Refusal
+from gateway.domain.refusals import InvalidKey
 from gateway.domain.run import Run
 from gateway.inbound.errors import Headers, error_body, error_event, error_headers
 from gateway.inbound.hot_path import FLOW, RESPOND
-from gateway.inbound.request_body import BodyTimeout, ClientGone, Receive, Scope, Send, read_body
+from gateway.inbound.request_body import ClientGone, Receive, Scope, Send, read_body
+from gateway.inbound.waiting_requests import WaitingRequests
 from gateway.use_cases.answer_chat import AnswerChat, WholeAnswer
 from gateway.use_cases.call_upstream import PassedOn
 from gateway.use_cases.relay_stream import RelayedStream
 
 ENDPOINT = "/v1/chat/completions"
 SWEEP_SECONDS = 0.5
-WATCH_AFTER_SECONDS = 1.0
-DRAIN_SECONDS = 2.0
 LEEWAY_BYTES = 128 * 1024
 """What a client may be behind in a stream whose hold grows with it, before that stream has to hold all that may still come."""
 
@@ -58,29 +57,6 @@ def limit_headers(run: Run) -> Headers:
     return [(name, value) for name, _, value in (line.partition(b": ") for line in lines)]
 
 
-class _Waiting:
-    """A request that has got nothing of its answer yet: `reading` while its body comes, so that a body that does not come is
-    noticed, afterwards a client that leaves.
-    """
-
-    __slots__ = ("began", "left", "reading", "receive", "refusal", "task", "watcher")
-
-    def __init__(self, receive: Receive, loop: asyncio.AbstractEventLoop) -> None:
-        self.receive = receive
-        self.task = asyncio.current_task(loop)  # without the loop it would ask for the process id
-        self.began = time.monotonic()
-        self.reading = True
-        self.left = False
-        self.refusal: Refusal | None = None
-        self.watcher: asyncio.Task[None] | None = None
-
-    def refuse(self, refusal: Refusal) -> None:
-        """End it; the client gets the refusal."""
-        if self.task is not None and self.refusal is None:
-            self.refusal = refusal
-            self.task.cancel(refusal)
-
-
 class _Reader:
     """A client that reads a stream; `sending_since` while it has not taken the last chunk."""
 
@@ -99,20 +75,18 @@ class ChatRoute:
         self,
         answer: AnswerChat,
         still_valid: Callable[[Caller], bool],
+        waiting: WaitingRequests,
         *,
         max_body: int,
-        body_seconds: float,
         slow_reader_seconds: float,
         address: Callable[[Scope], str] | None,
     ) -> None:
         self._answer = answer
         self._still_valid = still_valid
+        self._waiting = waiting
         self._max_body = max_body
-        self._body_seconds = body_seconds
         self._slow_reader_seconds = slow_reader_seconds
         self._address = address
-        self._loop = asyncio.get_running_loop()
-        self._waiting: dict[int, _Waiting] = {}
         self._reading: set[_Reader] = set()
 
     async def __call__(self, caller: Caller, scope: Scope, receive: Receive, send: Send) -> None:
@@ -124,28 +98,17 @@ class ChatRoute:
                 tier = value.decode("latin-1").strip().lower()
             elif name == b"cache-control" and (b"no-cache" in value or b"no-store" in value):
                 use_cache = False
-        waiting = _Waiting(receive, self._loop)
-        self._waiting[id(waiting)] = waiting
         try:
-            body = await read_body(scope, receive, self._max_body)
-            waiting.reading = False
-            if not self._still_valid(caller):  # reading may have taken a while
-                raise InvalidKey("Incorrect API key provided.")
-            address = self._address(scope) if self._address is not None else ""
-            result = await self._answer(caller, body, tier, ENDPOINT, address=address, use_cache=use_cache)
+            with self._waiting.begin(receive) as waiting:
+                body = await read_body(scope, receive, self._max_body)
+                waiting.reading = False
+                if not self._still_valid(caller):  # reading may have taken a while
+                    raise InvalidKey("Incorrect API key provided.")
+                address = self._address(scope) if self._address is not None else ""
+                result = await self._answer(caller, body, tier, ENDPOINT, address=address, use_cache=use_cache)
         except PassedOn as refused:
             await self._send_passed_on(refused, send)
             return
-        except asyncio.CancelledError:
-            if waiting.left:
-                raise ClientGone from None
-            if waiting.refusal is not None:
-                raise waiting.refusal from None
-            raise
-        finally:
-            del self._waiting[id(waiting)]
-            if waiting.watcher is not None:
-                waiting.watcher.cancel()
         if isinstance(result, WholeAnswer):
             self._send_whole(result, scope)
         else:
@@ -212,24 +175,11 @@ class ChatRoute:
             watcher.cancel()
             stream.close()
 
-    def cut_waiting(self, make_refusal: Callable[[], Refusal]) -> None:
-        """Refuse every request that has got nothing of its answer yet."""
-        for waiting in self._waiting.values():
-            waiting.refuse(make_refusal())
-
     async def sweep(self) -> None:
-        """Every half second: refuse bodies that do not come, watch over clients that have waited for a while, cut readers that
-        take nothing any more.
-        """
+        """Every half second: cut readers that take nothing any more."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             now = time.monotonic()
-            for waiting in list(self._waiting.values()):
-                if waiting.reading:
-                    if now - waiting.began > self._body_seconds:
-                        waiting.refuse(BodyTimeout("The request body did not arrive in time."))
-                elif waiting.watcher is None and now - waiting.began > WATCH_AFTER_SECONDS:
-                    waiting.watcher = asyncio.create_task(_cancel_when_gone(waiting))
             for reader in list(self._reading):
                 since = reader.sending_since
                 if since is not None and now - since > self._slow_reader_seconds and not reader.cut and reader.task is not None:
@@ -248,16 +198,6 @@ def _is_error_object(body: bytes) -> bool:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return False
     return True
-
-
-async def _cancel_when_gone(waiting: _Waiting) -> None:
-    """A client that no longer waits: the answer may still come for two seconds, for its usage, then the upstream is cancelled."""
-    while (await waiting.receive())["type"] != "http.disconnect":
-        pass
-    await asyncio.sleep(DRAIN_SECONDS)
-    if waiting.task is not None:
-        waiting.left = True
-        waiting.task.cancel()
 
 
 async def _tell_when_gone(receive: Receive, stream: RelayedStream) -> None:

@@ -8,6 +8,7 @@ from common.contracts.identifiers import uuid7
 from gateway.domain.caller import Caller
 from gateway.domain.routing import Routes
 from gateway.inbound.request_body import Receive, Scope, Send, read_body
+from gateway.inbound.waiting_requests import WaitingRequests
 from gateway.use_cases.estimate_request import EstimateRequest
 from gateway.use_cases.explain_request import ExplainRequest
 from gateway.use_cases.list_models import list_models
@@ -46,8 +47,9 @@ class QuotaRoute:
 class EstimateRoute:
     """`POST /v1/estimate`: what a chat completion of this body would be, without making it."""
 
-    def __init__(self, estimate: EstimateRequest, max_body: int) -> None:
+    def __init__(self, estimate: EstimateRequest, waiting: WaitingRequests, *, max_body: int) -> None:
         self._estimate = estimate
+        self._waiting = waiting
         self._max_body = max_body
 
     async def __call__(self, caller: Caller, scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,8 +57,11 @@ class EstimateRoute:
         tier = next(
             (value.decode("latin-1").strip().lower() for name, value in scope["headers"] if name == b"x-codexflow-tier"), None
         )
-        body = await read_body(scope, receive, self._max_body)
-        await _send_json(send, await self._estimate(caller, body, tier))
+        with self._waiting.begin(receive) as waiting:
+            body = await read_body(scope, receive, self._max_body)
+            waiting.reading = False
+            told = await self._estimate(caller, body, tier)
+        await _send_json(send, told)
 
 
 class ExplainRoute:

@@ -24,7 +24,7 @@ class BodyTimeout(Refusal):
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     """The whole body. Raises BodyTooLarge (from the declared length, or as soon as it is exceeded) and ClientGone.
 
-    Waits for as long as it takes: whoever calls it watches the time.
+    Waits for as long as it takes: call it in a block of `WaitingRequests.begin`, which watches the time.
     """
     message = await receive()
     if message["type"] == "http.disconnect":

@@ -1,0 +1,54 @@
+"""The small `/v1` routes on a real socket: what they do with bodies that do not come."""
+
+import http.client
+import json
+
+import pytest
+
+from tests.e2e.running_stack import eventually
+from tests.integration.gateway.small_gateway import SmallGateway, running
+
+
+@pytest.mark.parametrize("begun", [b"", b"{"])
+def test_the_body_of_an_estimate_that_never_comes(begun: bytes) -> None:
+    """Not at all or not to its end: 408, and its place among the requests in flight is free again."""
+    with running(SmallGateway(body_seconds=0.2)) as gateway:
+        connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=60)
+        connection.putrequest("POST", "/v1/estimate")
+        connection.putheader("authorization", f"Bearer {gateway.key}")
+        connection.putheader("content-length", "1000")
+        connection.endheaders(begun or None)
+        answer = connection.getresponse()
+        assert (answer.status, json.loads(answer.read())["error"]["code"]) == (408, "request_timeout")
+        connection.close()
+        eventually(lambda: gateway.hot.in_flight == 0)
+
+
+def test_an_estimate_whose_body_comes() -> None:
+    """It is answered, in pieces or not."""
+    body = json.dumps({"model": "fast", "messages": [{"role": "user", "content": "hi"}]}).encode()
+    with running(SmallGateway()) as gateway:
+        connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=60)
+        connection.putrequest("POST", "/v1/estimate")
+        connection.putheader("authorization", f"Bearer {gateway.key}")
+        connection.putheader("content-length", str(len(body)))
+        connection.endheaders(body[:5])
+        connection.send(body[5:])
+        answer = connection.getresponse()
+        assert (answer.status, json.loads(answer.read())["object"]) == (200, "estimate")
+        connection.close()
+
+
+def test_a_body_that_is_still_awaited_does_not_hold_up_the_end() -> None:
+    """Whoever is stopped refuses it once the time to drain is over, and ends."""
+    with running(SmallGateway(drain_seconds=0.2)) as gateway:
+        connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=60)
+        connection.putrequest("POST", "/v1/estimate")
+        connection.putheader("authorization", f"Bearer {gateway.key}")
+        connection.putheader("content-length", "1000")
+        connection.endheaders(b"{")
+        eventually(lambda: gateway.hot.in_flight == 1)
+        gateway.stop()
+        answer = connection.getresponse()
+        assert (answer.status, json.loads(answer.read())["error"]["code"]) == (503, "shutting_down")
+        connection.close()

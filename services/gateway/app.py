@@ -60,6 +60,7 @@ from gateway.use_cases.estimate_request import EstimateRequest
 from gateway.use_cases.explain_request import ExplainRequest
 from gateway.use_cases.extend_hold import ExtendHold
 from gateway.use_cases.identify_caller import IdentifyCaller
+from gateway.use_cases.limit_questions import LimitQuestions
 from gateway.use_cases.plan_request import PlanRequest
 from gateway.use_cases.relay_stream import ActiveStreams
 from gateway.use_cases.settle_request import SettleRequest
@@ -204,7 +205,9 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
                     ShowQuota(take_hold, take_rate, states, calendar, _dearest(routes, prices), settings.max_in_flight)
                 ),
                 ("POST", "/estimate"): EstimateRoute(
-                    EstimateRequest(plan, take_rate, grants, wait_seconds), waiting, max_body=settings.max_body_bytes
+                    EstimateRequest(plan, take_rate, grants, wait_seconds, LimitQuestions("estimates")),
+                    waiting,
+                    max_body=settings.max_body_bytes,
                 ),
                 ("GET", "/requests/{request_id}/explain"): ExplainRoute(ExplainRequest(BookedRequests(client))),
             },

@@ -29,6 +29,11 @@ class AddressFailures:
             return 0.0
         return max(0.0, full_at - now - 60.0)
 
+    def used_of(self, address: str, now: float) -> int:
+        """How many of its failures are not forgotten yet."""
+        full_at = self._full_at.get(address)
+        return 0 if full_at is None else max(0, round((full_at - now) / self._interval))
+
     def __bool__(self) -> bool:
         """Whether anybody has failed lately: one look tells most requests that there is nothing to ask."""
         return bool(self._full_at)

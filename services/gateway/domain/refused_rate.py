@@ -1,4 +1,4 @@
-"""The refusal that a client can act on: which limit per minute or of concurrency, how much of it is used, when there is room again."""
+"""The refusal of what comes too fast: which limit, how much of it is used and held, when there is room again."""
 
 from datetime import UTC, datetime
 from math import ceil
@@ -10,26 +10,54 @@ from gateway.domain.refusals import RateLimited
 WHAT_TO_DO = "Ask for less output (max_tokens) or send a shorter prompt."
 
 
+def too_fast(
+    message: str,
+    *,
+    scope: str,
+    scope_id: str,
+    limit_name: str,
+    limit: int,
+    used: int,
+    seconds: float | None,
+    now: float,
+    held: int = 0,
+    needed: int = 1,
+) -> RateLimited:
+    """`seconds` until it may be tried again, None: never; `now` in Unix seconds; `held`: by other gateways."""
+    refusal = RateLimited(
+        message,
+        retry_after=None if seconds is None else max(1, ceil(seconds)),
+        limit_source=f"{scope}.{limit_name}",
+        scope=scope,
+        scope_id=scope_id,
+        limit=limit,
+        used=used,
+        held=held,
+        needed=needed,
+        resets_at=None if seconds is None else text_of(datetime.fromtimestamp(now + seconds, UTC)),
+    )
+    refusal.is_final = seconds is None
+    return refusal
+
+
 def rate_exceeded(scope: RateScope, limit: str, amount: Amount, now: float, at: float) -> RateLimited:
     """`now` in monotonic seconds, `at` the same moment in Unix seconds. What is larger than the whole limit is refused for good."""
     by_tokens = limit == "tokens_per_minute"
     needed, most = amount.tokens if by_tokens else 1, scope.limit_of(limit)
     used, held = _used_and_held(scope, limit, now)
-    seconds = None if needed > most else _seconds(scope, limit, amount, now)
-    refusal = RateLimited(
+    refusal = too_fast(
         _message(scope, limit, needed, most),
-        retry_after=None if seconds is None else max(1, ceil(seconds)),
-        limit_source=f"{scope.scope}.{limit}",
         scope=scope.scope,
         scope_id=scope.scope_id,
+        limit_name=limit,
         limit=most,
         used=used,
+        seconds=None if needed > most else _seconds(scope, limit, amount, now),
+        now=at,
         held=held,
         needed=needed,
-        resets_at=None if seconds is None else text_of(datetime.fromtimestamp(at + seconds, UTC)),
     )
     refusal.type = "tokens" if by_tokens else "requests"
-    refusal.is_final = seconds is None
     return refusal
 
 

@@ -31,7 +31,7 @@ class ChatCompletionRequest(BaseModel):
 
 
 class ErrorDetail(BaseModel):
-    """What went wrong; a quota error also has limit_source, limit, used, held, needed, resets_at."""
+    """What went wrong; one of a limit also has limit_source, limit, used, held, needed, resets_at."""
 
     message: str
     type: str

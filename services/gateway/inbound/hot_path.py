@@ -10,7 +10,8 @@ from common.contracts.identifiers import uuid7
 from gateway.domain.address_failures import AddressFailures
 from gateway.domain.caller import Caller
 from gateway.domain.endpoints import SCOPES
-from gateway.domain.refusals import InvalidKey, MethodNotAllowed, RateLimited, Refusal, RouteNotFound, ShuttingDown
+from gateway.domain.refusals import InvalidKey, MethodNotAllowed, Refusal, RouteNotFound, ShuttingDown
+from gateway.domain.refused_rate import too_fast
 from gateway.inbound.confinement import Confinement
 from gateway.inbound.errors import error_body, error_headers
 from gateway.inbound.request_body import ClientGone, Receive, Scope, Send
@@ -109,13 +110,18 @@ class HotPath:
 
     def _refuse_guesser(self, scope: Scope, key: str) -> None:
         """From an address that has sent many wrong keys only the names of real keys are looked at: who shares it with a guesser goes on."""
-        wait = self._failures.wait_of(self._network(scope), time.monotonic())
+        address, now = self._network(scope), time.monotonic()
+        wait = self._failures.wait_of(address, now)
         if wait > 0 and not self._identify.may_be(key):
-            raise RateLimited(
+            raise too_fast(
                 "Too many requests with an incorrect API key from your network address.",
-                retry_after=max(1, round(wait)),
-                limit_source="ip.failures_per_minute",
+                scope="ip",
+                scope_id=address,
+                limit_name="failures_per_minute",
                 limit=self._failures.per_minute,
+                used=self._failures.used_of(address, now),
+                seconds=wait,
+                now=time.time(),
             )
 
     @staticmethod

@@ -1,7 +1,7 @@
 """Say beforehand what a request would be: tokens, tier, model, price, every limit it touches, and whether it would be let in."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from common.contracts.directory import Enforcement
@@ -11,17 +11,13 @@ from gateway.domain.bounded_inputs import hidden_inputs
 from gateway.domain.budget import ScopeAccount
 from gateway.domain.caller import Caller
 from gateway.domain.limit_views import rate_views, text_of
-from gateway.domain.refusals import RateLimited
 from gateway.domain.run import Run
-from gateway.domain.token_buckets import TokenBuckets
 from gateway.outbound.grants import Grants
+from gateway.use_cases.limit_questions import LimitQuestions
 from gateway.use_cases.plan_request import PlanRequest
 from gateway.use_cases.take_rate import TakeRate
 
 Limit = dict[str, Any]
-
-PER_SECOND, AT_ONCE = 20.0, 100.0
-"""Estimates of each key, in this process: each of them is a question to the budget's authority."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +28,11 @@ class EstimateRequest:
     take_rate: TakeRate
     grants: Grants
     wait_seconds: float
-    allowed: TokenBuckets = field(default_factory=lambda: TokenBuckets(per_second=PER_SECOND, at_once=AT_ONCE))
+    limit: LimitQuestions
 
     async def __call__(self, caller: Caller, body: bytes, asked_tier: str | None) -> dict[str, Any]:
         """JSON-ready. Raises RateLimited, and BadRequest, ModelNotFound or BudgetUnavailable as the request itself would."""
-        if not self.allowed.take(caller.key.key_id, time.monotonic()):
-            raise RateLimited("Too many estimates with this API key.", retry_after=1, limit_source="key.estimates_per_second")
+        self.limit(caller)
         run = self.plan(caller, body, asked_tier, "/v1/estimate")
         began = time.monotonic()
         if run.standing.limited and not self.grants.asking.is_silent:

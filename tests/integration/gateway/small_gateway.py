@@ -24,6 +24,7 @@ from gateway.outbound.rates import Rates
 from gateway.server import Server, config_for
 from gateway.use_cases.estimate_request import EstimateRequest
 from gateway.use_cases.identify_caller import IdentifyCaller
+from gateway.use_cases.limit_questions import LimitQuestions
 from gateway.use_cases.plan_request import PlanRequest
 from gateway.use_cases.take_hold import TakeHold
 from gateway.use_cases.take_rate import TakeRate
@@ -85,11 +86,12 @@ class SmallGateway:
         plan = PlanRequest(
             ROUTES, calendar, take_hold, LearnedUsage(), lambda _family, _request: None, BOOK.dearest(), 0.05, lambda: 0
         )
+        estimate = EstimateRequest(plan, take_rate, grants, 0.05, LimitQuestions("estimates"))
         confinement = Confinement(())
         feed = StandingFeed()
         return HotPath(
             _nothing_else,
-            {("POST", "/estimate"): EstimateRoute(EstimateRequest(plan, take_rate, grants, 0.05), waiting, max_body=1_000_000)},
+            {("POST", "/estimate"): EstimateRoute(estimate, waiting, max_body=1_000_000)},
             IdentifyCaller(full_view(key_record(self.key)), feed, PEPPERS),  # type: ignore[arg-type] # a feed of ours
             lambda _code: None,
             confinement,

@@ -1,11 +1,12 @@
-"""The small `/v1` routes on a real socket: what they do with bodies that do not come."""
+"""The small `/v1` routes on a real socket: bodies that do not come, and who asks too often."""
 
 import http.client
 import json
+from datetime import UTC, datetime
 
 import pytest
 
-from tests.e2e.running_stack import eventually
+from tests.e2e.running_stack import call, eventually
 from tests.integration.gateway.small_gateway import SmallGateway, running
 
 
@@ -52,3 +53,18 @@ def test_a_body_that_is_still_awaited_does_not_hold_up_the_end() -> None:
         answer = connection.getresponse()
         assert (answer.status, json.loads(answer.read())["error"]["code"]) == (503, "shutting_down")
         connection.close()
+
+
+def test_who_sends_wrong_keys_is_told_where_the_limit_stands() -> None:
+    """With the members of every limit on requests, and when to come again."""
+    with running(SmallGateway(failures_per_minute=3)) as gateway:
+        url = f"http://127.0.0.1:{gateway.port}/v1/estimate"
+        while (answer := call("POST", url, {}, bearer="sk-cf-wrong")).status == 401:
+            pass
+    assert answer.status == 429
+    error = answer.json["error"]
+    assert (error["limit_source"], error["scope"], error["scope_id"]) == ("ip.failures_per_minute", "ip", "127.0.0.1")
+    assert (error["limit"], error["held"], error["needed"]) == (3, 0, 1)
+    assert error["used"] >= 3
+    assert datetime.fromisoformat(error["resets_at"]).tzinfo == UTC
+    assert int(answer.headers["retry-after"]) >= 1

@@ -209,7 +209,9 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
                     waiting,
                     max_body=settings.max_body_bytes,
                 ),
-                ("GET", "/requests/{request_id}/explain"): ExplainRoute(ExplainRequest(BookedRequests(client))),
+                ("GET", "/requests/{request_id}/explain"): ExplainRoute(
+                    ExplainRequest(BookedRequests(client), LimitQuestions("explanations"))
+                ),
             },
             identify,
             meters.refused,

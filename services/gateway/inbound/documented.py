@@ -95,7 +95,12 @@ def documented_routes() -> APIRouter:
 
     @router.get(
         "/requests/{request_id}/explain",
-        responses=_KEY_ERRORS | {404: {"model": Error, "description": "`request_not_found`"}},
+        responses=_KEY_ERRORS
+        | {
+            404: {"model": Error, "description": "`request_not_found`"},
+            429: {"model": Error, "description": "`rate_limit_exceeded`: too many explanations with this key"},
+            503: {"model": Error, "description": "`explanation_unavailable`"},
+        },
         summary="Why a request was answered as it was",
     )
     async def explain(request_id: str) -> dict[str, Any]:

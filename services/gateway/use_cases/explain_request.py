@@ -9,6 +9,7 @@ from common.contracts.events import Decision, RequestSettled
 from gateway.domain.caller import Caller
 from gateway.domain.refusals import ExplanationUnavailable, RequestNotFound
 from gateway.outbound.booked_requests import BookedRequests, Unreachable
+from gateway.use_cases.limit_questions import LimitQuestions
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +17,13 @@ class ExplainRequest:
     """Not hot: asks usage over the bus."""
 
     booked: BookedRequests
+    limit: LimitQuestions
 
     async def __call__(self, caller: Caller, request_id: str) -> dict[str, Any]:
-        """JSON-ready. Raises RequestNotFound for what is not booked, or another project's, ExplanationUnavailable without usage."""
+        """JSON-ready. Raises RateLimited, RequestNotFound for what is not booked, or another project's, ExplanationUnavailable without
+        usage.
+        """
+        self.limit(caller)
         try:
             event = await self.booked.find(caller.project.project_id, request_id)
         except Unreachable:

@@ -17,12 +17,14 @@ from gateway.domain.learned_usage import LearnedUsage
 from gateway.domain.routing import Candidate, Routes, make_route
 from gateway.inbound.confinement import Confinement
 from gateway.inbound.hot_path import HotPath
-from gateway.inbound.plain_routes import EstimateRoute
+from gateway.inbound.plain_routes import EstimateRoute, ExplainRoute
 from gateway.inbound.waiting_requests import WaitingRequests
+from gateway.outbound.booked_requests import BookedRequests
 from gateway.outbound.grants import Grants
 from gateway.outbound.rates import Rates
 from gateway.server import Server, config_for
 from gateway.use_cases.estimate_request import EstimateRequest
+from gateway.use_cases.explain_request import ExplainRequest
 from gateway.use_cases.identify_caller import IdentifyCaller
 from gateway.use_cases.limit_questions import LimitQuestions
 from gateway.use_cases.plan_request import PlanRequest
@@ -44,6 +46,7 @@ class SmallGateway:
     failures_per_minute: int = 0
     by_address: Limits = NO_LIMITS
     drain_seconds: float = 5.0
+    questions_at_once: int = 100
     key: str = field(default_factory=fresh_plaintext)
     hot: HotPath = field(init=False)
     server: Server | None = None
@@ -86,18 +89,25 @@ class SmallGateway:
         plan = PlanRequest(
             ROUTES, calendar, take_hold, LearnedUsage(), lambda _family, _request: None, BOOK.dearest(), 0.05, lambda: 0
         )
-        estimate = EstimateRequest(plan, take_rate, grants, 0.05, LimitQuestions("estimates"))
+        estimate = EstimateRequest(plan, take_rate, grants, 0.05, self._limit("estimates"))
+        explain = ExplainRequest(BookedRequests(client), self._limit("explanations"))
         confinement = Confinement(())
         feed = StandingFeed()
         return HotPath(
             _nothing_else,
-            {("POST", "/estimate"): EstimateRoute(estimate, waiting, max_body=1_000_000)},
+            {
+                ("POST", "/estimate"): EstimateRoute(estimate, waiting, max_body=1_000_000),
+                ("GET", "/requests/{request_id}/explain"): ExplainRoute(explain),
+            },
             IdentifyCaller(full_view(key_record(self.key)), feed, PEPPERS),  # type: ignore[arg-type] # a feed of ours
             lambda _code: None,
             confinement,
             AddressFailures(self.failures_per_minute),
             max_in_flight=100,
         )
+
+    def _limit(self, kind: str) -> LimitQuestions:
+        return LimitQuestions(kind, per_second=1, at_once=self.questions_at_once)
 
 
 async def _nothing_else(*_: object) -> None:

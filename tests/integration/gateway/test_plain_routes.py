@@ -68,3 +68,25 @@ def test_who_sends_wrong_keys_is_told_where_the_limit_stands() -> None:
     assert error["used"] >= 3
     assert datetime.fromisoformat(error["resets_at"]).tzinfo == UTC
     assert int(answer.headers["retry-after"]) >= 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "kind", "otherwise"),
+    [("POST", "estimate", "estimates", 400), ("GET", "requests/r/explain", "explanations", 503)],
+)
+def test_a_key_may_not_ask_too_often(method: str, path: str, kind: str, otherwise: int) -> None:
+    """What goes over the bus is refused beyond a bound of each kind of question, whatever else became of it."""
+    with running(SmallGateway(questions_at_once=3)) as gateway:
+        url = f"http://127.0.0.1:{gateway.port}/v1"
+        answers = [call(method, f"{url}/{path}", b"", bearer=gateway.key)]
+        while answers[-1].status == otherwise:
+            answers.append(call(method, f"{url}/{path}", b"", bearer=gateway.key))
+        assert len(answers) > 3
+        error = answers[-1].json["error"]
+        assert (answers[-1].status, error["code"], error["limit_source"]) == (
+            429,
+            "rate_limit_exceeded",
+            f"key.{kind}_per_second",
+        )
+        assert {"scope", "scope_id", "limit", "used", "held", "needed", "resets_at"} <= error.keys()
+        assert int(answers[-1].headers["retry-after"]) >= 1

@@ -202,11 +202,13 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
                 ("POST", "/chat/completions"): chat,
                 ("GET", "/models"): ModelsRoute(routes, int(time.time())),
                 ("GET", "/quota"): QuotaRoute(
-                    ShowQuota(take_hold, take_rate, states, calendar, _dearest(routes, prices), settings.max_in_flight)
+                    ShowQuota(take_hold, take_rate, states, calendar, _dearest(routes, prices), settings.max_in_flight),
+                    confinement.network,
                 ),
                 ("POST", "/estimate"): EstimateRoute(
                     EstimateRequest(plan, take_rate, grants, wait_seconds, LimitQuestions("estimates")),
                     waiting,
+                    confinement.network,
                     max_body=settings.max_body_bytes,
                 ),
                 ("GET", "/requests/{request_id}/explain"): ExplainRoute(

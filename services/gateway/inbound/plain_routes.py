@@ -1,5 +1,6 @@
 """The small `/v1` routes: models, quota, estimate, explanations."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -15,6 +16,9 @@ from gateway.use_cases.list_models import list_models
 from gateway.use_cases.show_quota import ShowQuota
 
 LONGEST_REQUEST_ID = 200
+
+Address = Callable[[Scope], str]
+"""A client's address, as limits go by it."""
 
 
 class ModelsRoute:
@@ -36,20 +40,22 @@ class ModelsRoute:
 class QuotaRoute:
     """`GET /v1/quota`: where the key's budget stands."""
 
-    def __init__(self, show: ShowQuota) -> None:
+    def __init__(self, show: ShowQuota, address: Address) -> None:
         self._show = show
+        self._address = address
 
-    async def __call__(self, caller: Caller, _scope: Scope, _receive: Receive, send: Send) -> None:
+    async def __call__(self, caller: Caller, scope: Scope, _receive: Receive, send: Send) -> None:
         """Answer one request."""
-        await _send_json(send, self._show(caller))
+        await _send_json(send, self._show(caller, self._address(scope)))
 
 
 class EstimateRoute:
     """`POST /v1/estimate`: what a chat completion of this body would be, without making it."""
 
-    def __init__(self, estimate: EstimateRequest, waiting: WaitingRequests, *, max_body: int) -> None:
+    def __init__(self, estimate: EstimateRequest, waiting: WaitingRequests, address: Address, *, max_body: int) -> None:
         self._estimate = estimate
         self._waiting = waiting
+        self._address = address
         self._max_body = max_body
 
     async def __call__(self, caller: Caller, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,7 +66,7 @@ class EstimateRoute:
         with self._waiting.begin(receive) as waiting:
             body = await read_body(scope, receive, self._max_body)
             waiting.reading = False
-            told = await self._estimate(caller, body, tier)
+            told = await self._estimate(caller, body, tier, self._address(scope))
         await _send_json(send, told)
 
 

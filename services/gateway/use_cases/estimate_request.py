@@ -30,8 +30,10 @@ class EstimateRequest:
     wait_seconds: float
     limit: LimitQuestions
 
-    async def __call__(self, caller: Caller, body: bytes, asked_tier: str | None) -> dict[str, Any]:
-        """JSON-ready. Raises RateLimited, and BadRequest, ModelNotFound or BudgetUnavailable as the request itself would."""
+    async def __call__(self, caller: Caller, body: bytes, asked_tier: str | None, address: str) -> dict[str, Any]:
+        """JSON-ready; `address` is the client's, for limits that go by it. Raises RateLimited, and BadRequest, ModelNotFound or
+        BudgetUnavailable as the request itself would.
+        """
         self.limit(caller)
         run = self.plan(caller, body, asked_tier, "/v1/estimate")
         began = time.monotonic()
@@ -39,7 +41,7 @@ class EstimateRequest:
             await self.grants.look([account for account, _ in run.standing.limited], self.wait_seconds)
         limits = [
             *(_budget(account, enforcement, run, began) for account, enforcement in run.standing.limited),
-            *self._rates(run),
+            *self._rates(run, address),
         ]
         verdict, refused_by = _verdict(run, limits)
         estimate = run.estimate
@@ -60,10 +62,10 @@ class EstimateRequest:
             "refused_by": refused_by or None,
         }
 
-    def _rates(self, run: Run) -> list[Limit]:
+    def _rates(self, run: Run, address: str) -> list[Limit]:
         now = time.monotonic()
         views = []
-        for scope, enforcement in self.take_rate.rated(run.caller, run.end_user, "").rated:
+        for scope, enforcement in self.take_rate.rated(run.caller, run.end_user, address).rated:
             for view in rate_views(scope, enforcement, now):
                 by_tokens = view["limit_source"].endswith("tokens_per_minute")
                 needed = run.estimate.tokens if by_tokens else 1

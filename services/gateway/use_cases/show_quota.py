@@ -59,8 +59,10 @@ class ShowQuota:
     dearest: ModelPrice
     most_in_flight: int
 
-    def __call__(self, caller: Caller) -> dict[str, Any]:
-        """JSON-ready: budgets of everything that counts and limits per minute, with the bound on overspending."""
+    def __call__(self, caller: Caller, address: str) -> dict[str, Any]:
+        """JSON-ready: budgets of everything that counts and limits per minute, those of the client's address among them, with the
+        bound on overspending.
+        """
         now_ms = time.time_ns() // 1_000_000
         day = self.calendar.day(caller.organization.zone_at(now_ms), now_ms)
         standing = self.take_hold.standing(caller, day, None)
@@ -68,7 +70,7 @@ class ShowQuota:
         first = standing.accounts[0]
         shown = [(first, caller.project.enforcement), *(pair for pair in standing.limited if pair[0] is not first)]
         now = time.monotonic()
-        rated = self.take_rate.rated(caller, None, "").rated
+        rated = self.take_rate.rated(caller, None, address).rated
         gateways = self.take_hold.grants.gateways
         return {
             "object": "list",

@@ -17,7 +17,7 @@ from gateway.domain.learned_usage import LearnedUsage
 from gateway.domain.routing import Candidate, Routes, make_route
 from gateway.inbound.confinement import Confinement
 from gateway.inbound.hot_path import HotPath
-from gateway.inbound.plain_routes import EstimateRoute, ExplainRoute
+from gateway.inbound.plain_routes import EstimateRoute, ExplainRoute, QuotaRoute
 from gateway.inbound.waiting_requests import WaitingRequests
 from gateway.outbound.booked_requests import BookedRequests
 from gateway.outbound.grants import Grants
@@ -28,6 +28,7 @@ from gateway.use_cases.explain_request import ExplainRequest
 from gateway.use_cases.identify_caller import IdentifyCaller
 from gateway.use_cases.limit_questions import LimitQuestions
 from gateway.use_cases.plan_request import PlanRequest
+from gateway.use_cases.show_quota import QuotaStates, ShowQuota
 from gateway.use_cases.take_hold import TakeHold
 from gateway.use_cases.take_rate import TakeRate
 from tests.e2e.running_stack import eventually
@@ -91,12 +92,14 @@ class SmallGateway:
         )
         estimate = EstimateRequest(plan, take_rate, grants, 0.05, self._limit("estimates"))
         explain = ExplainRequest(BookedRequests(client), self._limit("explanations"))
+        quota = ShowQuota(take_hold, take_rate, QuotaStates(), calendar, BOOK.dearest(), 100)
         confinement = Confinement(())
         feed = StandingFeed()
         return HotPath(
             _nothing_else,
             {
-                ("POST", "/estimate"): EstimateRoute(estimate, waiting, max_body=1_000_000),
+                ("POST", "/estimate"): EstimateRoute(estimate, waiting, confinement.network, max_body=1_000_000),
+                ("GET", "/quota"): QuotaRoute(quota, confinement.network),
                 ("GET", "/requests/{request_id}/explain"): ExplainRoute(explain),
             },
             IdentifyCaller(full_view(key_record(self.key)), feed, PEPPERS),  # type: ignore[arg-type] # a feed of ours

@@ -1,4 +1,4 @@
-"""The small `/v1` routes on a real socket: bodies that do not come, and who asks too often."""
+"""The small `/v1` routes on a real socket: bodies that do not come, who asks too often, and what of limits is told."""
 
 import http.client
 import json
@@ -6,8 +6,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from common.contracts.directory import Limits
 from tests.e2e.running_stack import call, eventually
 from tests.integration.gateway.small_gateway import SmallGateway, running
+
+BODY = json.dumps({"model": "fast", "messages": [{"role": "user", "content": "hi"}]}).encode()
 
 
 @pytest.mark.parametrize("begun", [b"", b"{"])
@@ -27,14 +30,13 @@ def test_the_body_of_an_estimate_that_never_comes(begun: bytes) -> None:
 
 def test_an_estimate_whose_body_comes() -> None:
     """It is answered, in pieces or not."""
-    body = json.dumps({"model": "fast", "messages": [{"role": "user", "content": "hi"}]}).encode()
     with running(SmallGateway()) as gateway:
         connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=60)
         connection.putrequest("POST", "/v1/estimate")
         connection.putheader("authorization", f"Bearer {gateway.key}")
-        connection.putheader("content-length", str(len(body)))
-        connection.endheaders(body[:5])
-        connection.send(body[5:])
+        connection.putheader("content-length", str(len(BODY)))
+        connection.endheaders(BODY[:5])
+        connection.send(BODY[5:])
         answer = connection.getresponse()
         assert (answer.status, json.loads(answer.read())["object"]) == (200, "estimate")
         connection.close()
@@ -90,3 +92,18 @@ def test_a_key_may_not_ask_too_often(method: str, path: str, kind: str, otherwis
         )
         assert {"scope", "scope_id", "limit", "used", "held", "needed", "resets_at"} <= error.keys()
         assert int(answers[-1].headers["retry-after"]) >= 1
+
+
+def test_limits_of_the_clients_address_are_told() -> None:
+    """By an estimate, which one of them may refuse, and by the quota."""
+    limits = Limits(version=1, requests_per_minute=60, tokens_per_minute=10)
+    with running(SmallGateway(by_address=limits)) as gateway:
+        url = f"http://127.0.0.1:{gateway.port}/v1"
+        estimate = call("POST", f"{url}/estimate", BODY, bearer=gateway.key).json
+        views = call("GET", f"{url}/quota", bearer=gateway.key).json["rate_limits"]
+    assert (estimate["verdict"], estimate["refused_by"]) == ("refused", ["ip.tokens_per_minute"])
+    for told in (estimate["limits"], views):
+        assert [(view["limit_source"], view["scope_id"], view["limit"]) for view in told] == [
+            ("ip.requests_per_minute", "127.0.0.1", 60),
+            ("ip.tokens_per_minute", "127.0.0.1", 10),
+        ]

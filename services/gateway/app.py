@@ -162,16 +162,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         identify = IdentifyCaller(view, feed, Peppers.parse(settings.key_peppers.get_secret_value()))
         targets = _targets(addresses)
         wait_seconds = settings.grant_wait_ms / 1000
-        plan = PlanRequest(
-            routes,
-            calendar,
-            take_hold,
-            learned,
-            tokenizers,
-            prices.dearest(),
-            wait_seconds,
-            lambda: grants.skew_ms,
-        )
+        plan = PlanRequest(routes, calendar, take_hold, learned, tokenizers, prices.dearest(), wait_seconds)
         answer = AnswerChat(
             plan=plan,
             take_rate=take_rate,

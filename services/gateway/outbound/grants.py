@@ -17,7 +17,7 @@ from nats.aio.client import Client
 from common.contracts.grants import GrantAnswer, GrantAsk, Recall, ScopeAnswer, ScopeAsk
 from common.contracts.subjects import GRANTS_ASK
 from gateway.domain.budget import ScopeAccount
-from gateway.domain.calendar import is_long_over
+from gateway.domain.calendar import corrected, is_long_over
 from gateway.domain.grant_pace import TICK_SECONDS, GrantPace
 from gateway.outbound.asking import ASK_TIMEOUT, UNANSWERED, Asking
 
@@ -111,6 +111,10 @@ class Grants:
             account.give_back()
         if account.seq:
             self._note(_name(account))
+
+    def now_ms(self) -> int:
+        """The moment by which days and months are told (Unix milliseconds): by our clock, or by the authority's where ours is far off."""
+        return corrected(time.time_ns() // 1_000_000, self.skew_ms)
 
     @property
     def is_crowded(self) -> bool:

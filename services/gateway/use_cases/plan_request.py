@@ -22,14 +22,11 @@ from gateway.use_cases.take_hold import TakeHold
 CountTokens = Callable[[str, ChatRequest], int | None]
 """Tokens of a request's text by the tokenizer of a model's family; None where that is not known."""
 
-TRUSTED_SKEW_MS = 2_000
-"""A clock further off than this is not trusted to say which day it is: the authority's is."""
-
 
 @dataclass(frozen=True, slots=True)
 class PlanRequest:
     """`dearest`: the rates that stand in for a missing price where the project says so; `wait_seconds`: how long a request may wait for its
-    limits; `skew_ms`: the authority's clock minus ours. Nothing is held or written yet.
+    limits. Nothing is held or written yet.
     """
 
     routes: Routes
@@ -39,11 +36,10 @@ class PlanRequest:
     count_tokens: CountTokens
     dearest: ModelPrice
     wait_seconds: float
-    skew_ms: Callable[[], int]
 
     def __call__(self, caller: Caller, body: bytes, asked_tier: str | None, endpoint: str) -> Run:
         """Raises BadRequest, ModelNotFound or BudgetUnavailable."""
-        now = self._now()
+        now = self.take_hold.grants.now_ms()
         began = time.perf_counter()
         request, fields = chat_request.read(body)
         characters = request.characters()
@@ -72,10 +68,6 @@ class PlanRequest:
         )
         run.price = price if price is self.dearest else None
         return run
-
-    def _now(self) -> int:
-        now, skew = time.time_ns() // 1_000_000, self.skew_ms()
-        return now if -TRUSTED_SKEW_MS <= skew <= TRUSTED_SKEW_MS else now + skew
 
     def _route(self, caller: Caller, request: ChatRequest, asked_tier: str | None, characters: int) -> Route:
         named = asked_tier if asked_tier is not None and request.model in TIERS else request.model

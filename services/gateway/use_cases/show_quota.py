@@ -63,7 +63,7 @@ class ShowQuota:
         """JSON-ready: budgets of everything that counts and limits per minute, those of the client's address among them, with the
         bound on overspending.
         """
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = self.take_hold.grants.now_ms()
         day = self.calendar.day(caller.organization.zone_at(now_ms), now_ms)
         standing = self.take_hold.standing(caller, day, None)
         # The project's month first, whether it has a limit or not; of the others those that have one.

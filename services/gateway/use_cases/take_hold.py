@@ -98,7 +98,7 @@ class TakeHold:
             tokens, nanousd = limits_of_period(scope.limits, account.period)
             self.grants.change_limits(account, tokens, nanousd, scope.limits.version)
         if organization is not None and record.status == "active" and not self.grants.is_crowded:
-            now = time.time_ns() // 1_000_000
+            now = self.grants.now_ms()
             day = self.calendar.day(organization.zone_at(now), now)
             for period in (day.month, day.day):
                 if limits_of_period(scope.limits, period) != (None, None):

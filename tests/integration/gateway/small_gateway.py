@@ -87,9 +87,7 @@ class SmallGateway:
         calendar = Calendar()
         take_hold = TakeHold(grants, calendar)
         take_rate = TakeRate(Rates(client, gateway="g", boot="b"), self.by_address)
-        plan = PlanRequest(
-            ROUTES, calendar, take_hold, LearnedUsage(), lambda _family, _request: None, BOOK.dearest(), 0.05, lambda: 0
-        )
+        plan = PlanRequest(ROUTES, calendar, take_hold, LearnedUsage(), lambda _family, _request: None, BOOK.dearest(), 0.05)
         estimate = EstimateRequest(plan, take_rate, grants, 0.05, self._limit("estimates"))
         explain = ExplainRequest(BookedRequests(client), self._limit("explanations"))
         quota = ShowQuota(take_hold, take_rate, QuotaStates(), calendar, BOOK.dearest(), 100)

@@ -3,15 +3,20 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from nats.aio.client import Client
 
 from common.contracts.directory import KeyRecord, Limits, OrganizationRecord, ProjectRecord
 from common.contracts.periods import period_end
 from gateway.domain.budget import Hold
-from gateway.domain.calendar import Calendar
+from gateway.domain.calendar import TRUSTED_SKEW_MS, Calendar, corrected
 from gateway.domain.caller import Caller, join
 from gateway.outbound.grants import Grants
 from gateway.use_cases.take_hold import EARLY_MS, TakeHold
+
+DAY = 86_400_000
+ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Pacific/Kiritimati", "Australia/Lord_Howe")
 
 
 def ms(text: str) -> int:
@@ -67,6 +72,26 @@ def test_what_is_remembered_ends_with_the_day() -> None:
     first = calendar.day("UTC", ms("2026-11-30T12:00:00"))
     assert calendar.day("UTC", ms("2026-11-30T23:59:59.999")) is first
     assert calendar.day("UTC", first.ends_at).month == "2026-12"
+
+
+@given(st.sampled_from(ZONES), st.integers(ms("2026-01-01"), ms("2028-01-01")), st.lists(st.integers(-DAY, DAY), max_size=5))
+def test_a_moment_counts_the_same_whatever_was_asked_before(zone: str, at: int, steps: list[int]) -> None:
+    """Also one before the day that is remembered: a clock that was ahead and is set right tells the old month again."""
+    calendar = Calendar()
+    for step in (0, *steps):
+        found = calendar.day(zone, at + step)
+        assert found == Calendar().day(zone, at + step)
+        assert found.begins_at <= at + step < found.ends_at
+
+
+@pytest.mark.parametrize("ahead_ms", [TRUSTED_SKEW_MS + 1, 30_000])
+def test_the_last_seconds_of_a_month_by_a_clock_that_is_ahead(ahead_ms: int) -> None:
+    """Corrected they count in the month that is ending, though the same calendar has been asked by the wrong clock before."""
+    calendar, end = Calendar(), ms("2026-12-01T00:00:00")
+    wrong = end - 1 + ahead_ms
+    assert calendar.day("UTC", wrong).month == "2026-12"
+    assert calendar.day("UTC", corrected(wrong, -ahead_ms)).month == "2026-11"
+    assert calendar.day("UTC", corrected(wrong + 1, -ahead_ms)).month == "2026-12"
 
 
 def test_another_time_zone_counts_from_its_moment_on() -> None:

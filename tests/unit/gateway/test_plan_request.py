@@ -12,7 +12,7 @@ from common.contracts.directory import NO_LIMITS, KeyRecord, Limits, Organizatio
 from common.contracts.events import Usage
 from common.contracts.prices import built_in_book
 from gateway.domain.attempts import charge
-from gateway.domain.calendar import Calendar
+from gateway.domain.calendar import TRUSTED_SKEW_MS, Calendar
 from gateway.domain.caller import Caller, join
 from gateway.domain.chat_request import ChatRequest
 from gateway.domain.learned_usage import LearnedUsage
@@ -20,7 +20,7 @@ from gateway.domain.model_families import cap_field_of, family_of
 from gateway.domain.routing import Candidate, Routes, make_route
 from gateway.domain.run import Run
 from gateway.outbound.grants import Grants
-from gateway.use_cases.plan_request import TRUSTED_SKEW_MS, PlanRequest
+from gateway.use_cases.plan_request import PlanRequest
 from gateway.use_cases.take_hold import TakeHold
 
 BOOK = built_in_book()
@@ -42,6 +42,7 @@ def make_plan(*, skew_ms: int = 0, learned: LearnedUsage | None = None, counted:
         return 77 if family else None
 
     grants = Grants(Client(), gateway="g", boot="b", expected=(100, 0))
+    grants.skew_ms = skew_ms
     return PlanRequest(
         ROUTES,
         Calendar(),
@@ -50,7 +51,6 @@ def make_plan(*, skew_ms: int = 0, learned: LearnedUsage | None = None, counted:
         count,
         BOOK.dearest(),
         0.05,
-        lambda: skew_ms,
     )
 
 

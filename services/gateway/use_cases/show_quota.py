@@ -80,7 +80,7 @@ class ShowQuota:
         }
 
     def _describe(self, account: ScopeAccount, enforcement: Enforcement, zone: str) -> dict[str, Any]:
-        state = self.states.find(account.scope, account.scope_id, account.period)
+        used_tokens, used_nanousd, as_of = self._used(account)
         return {
             "object": "quota",
             "scope": account.scope,
@@ -90,8 +90,20 @@ class ShowQuota:
             "resets_at": text_of(period_end(account.period, zone)),
             "limit_tokens": account.limit_tokens,
             "limit_nanousd": account.limit_nanousd,
-            "used_tokens": state.used_tokens if state else None,
-            "used_nanousd": state.used_nanousd if state else None,
-            "as_of": state.as_of if state else None,
+            "used_tokens": used_tokens,
+            "used_nanousd": used_nanousd,
+            "as_of": as_of,
             "this_gateway": held_here(account),
         }
+
+    def _used(self, account: ScopeAccount) -> tuple[int | None, int | None, int | None]:
+        """Tokens, nano-USD and when that was so (Unix milliseconds): as published, or before anything was published to this process as
+        last answered; None if neither has been heard.
+        """
+        state, answer = self.states.find(account.scope, account.scope_id, account.period), account.answer
+        if state is not None:
+            return state.used_tokens, state.used_nanousd, state.as_of
+        if answer is not None:
+            ago_ms = int((time.monotonic() - account.answered_at) * 1000)
+            return answer.used_tokens, answer.used_nanousd, self.take_hold.grants.now_ms() - ago_ms
+        return None, None, None

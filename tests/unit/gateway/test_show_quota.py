@@ -1,12 +1,14 @@
 """What a key is told of its budgets: by whose clock the period is, and from where what is used is known."""
 
+import asyncio
 import time
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
-from nats.aio.client import Client
 
 from common.contracts.directory import NO_LIMITS, Limits
+from common.contracts.events import QuotaState
 from common.contracts.prices import built_in_book
 from gateway.domain.calendar import Calendar
 from gateway.domain.caller import Caller, join
@@ -15,7 +17,8 @@ from gateway.outbound.rates import Rates
 from gateway.use_cases.show_quota import QuotaStates, ShowQuota
 from gateway.use_cases.take_hold import TakeHold
 from gateway.use_cases.take_rate import TakeRate
-from tests.unit.gateway.directory_makers import fresh_plaintext, key_record, organization_record, project_record
+from tests.unit.gateway.directory_makers import PROJECT, fresh_plaintext, key_record, organization_record, project_record
+from tests.unit.gateway.simulated_authority import Wire
 
 FAR = 45 * 86_400_000
 
@@ -24,7 +27,8 @@ class Rig:
     """A gateway's budget side, and who shows it."""
 
     def __init__(self) -> None:
-        client = Client()
+        self.wire = Wire(project=(1_000, None))
+        client: Any = self.wire
         self.grants = Grants(client, gateway="g", boot="b", expected=(100, 0))
         self.take_hold = TakeHold(self.grants, Calendar())
         take_rate = TakeRate(Rates(client, gateway="g", boot="b"), NO_LIMITS)
@@ -57,3 +61,34 @@ def test_a_clock_that_is_far_off_does_not_say_which_month_is_shown_or_prepared(s
     assert prepared <= trusted
     assert prepared
     assert shown in trusted
+
+
+async def test_what_usage_has_answered_is_shown_until_it_publishes_more() -> None:
+    """A gateway that has just begun knows what is used as soon as it has asked, though nobody spends."""
+    rig, caller = Rig(), make_caller()
+    shown = rig.show(caller, "")["data"][0]
+    assert (shown["used_tokens"], shown["as_of"]) == (None, None)
+    rig.wire.spend(("project", PROJECT, shown["period"]), "another boot", 300)
+    began = time.time() * 1000
+    account = rig.grants.accounts["project", PROJECT, shown["period"]]
+    asking = asyncio.create_task(rig.grants.run())
+    await rig.grants.look([account], 60)
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    answered = rig.show(caller, "")["data"][0]
+    assert answered["used_tokens"] == 300
+    assert began - 1000 < answered["as_of"] < time.time() * 1000 + 1000
+    published = QuotaState(
+        scope="project",
+        scope_id=PROJECT,
+        period=shown["period"],
+        used_tokens=400,
+        used_nanousd=0,
+        limit_tokens=1_000,
+        limit_nanousd=None,
+        limit_version=1,
+        as_of=answered["as_of"] + 1,
+    )
+    rig.states.take(published)
+    told = rig.show(caller, "")["data"][0]
+    assert (told["used_tokens"], told["as_of"]) == (400, published.as_of)

@@ -6,15 +6,21 @@ from typing import Final
 import msgspec
 
 from gateway.domain.estimate import BYTES_PER_TOKEN
+from gateway.domain.output_size import UNREADABLE, sizes
 
 _DATA: Final = re.compile(rb"^data: ?(\{.*\})\r?$", re.MULTILINE)
+_EMPTY_CALLS: Final = len("null")
+"""Calls that say something are longer: many providers send `null` or `[]` with every event."""
+
+_NO_CALLS: Final = msgspec.Raw(b"")
 
 
 class _Delta(msgspec.Struct):
     content: str | None = None
     reasoning_content: str | None = None
+    reasoning: str | None = None
     refusal: str | None = None
-    tool_calls: msgspec.Raw = msgspec.Raw(b"")
+    tool_calls: msgspec.Raw = _NO_CALLS
 
 
 class _Choice(msgspec.Struct):
@@ -31,7 +37,8 @@ _decode = msgspec.json.Decoder(_Chunk).decode
 class OutputMeter:
     """`seen`: an estimate of the output so far: one token per event with content at the least, and one per three bytes of it.
 
-    A model that thinks in silence is not seen here before its usage arrives; so is what the provider has made and not sent yet.
+    Content is whatever a delta has but its role, also in fields that are not known yet. A model that thinks in silence is not seen
+    here before its usage arrives; so is what the provider has made and not sent yet.
     """
 
     __slots__ = ("_bytes", "_events")
@@ -48,16 +55,24 @@ class OutputMeter:
         """Whole events, as they go to the client; what cannot be read counts by its length."""
         for payload in _DATA.findall(complete):
             try:
-                choices = _decode(payload).choices or ()
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-                self._bytes += len(payload)
-                continue
-            for choice in choices:
-                if choice.delta is not None and (length := _length(choice.delta)):
+                lengths = list(map(_length, _decode(payload).choices or ()))
+            except UNREADABLE:
+                lengths = [0]
+            if not all(lengths):  # seldom: nothing in the known fields, or something else in them than text
+                lengths = sizes(payload)
+            for length in lengths:
+                if length:
                     self._events += 1
                     self._bytes += length
 
 
-def _length(delta: _Delta) -> int:
-    texts = (delta.content, delta.reasoning_content, delta.refusal)
-    return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts if text) + len(bytes(delta.tool_calls))
+def _length(choice: _Choice) -> int:
+    delta = choice.delta
+    if delta is None:
+        return 0
+    length = 0
+    for text in (delta.content, delta.reasoning_content or delta.reasoning, delta.refusal):
+        if text:
+            length += len(text.encode("utf-8", "surrogatepass"))
+    calls = 0 if delta.tool_calls is _NO_CALLS else len(bytes(delta.tool_calls))
+    return length + calls if calls > _EMPTY_CALLS else length

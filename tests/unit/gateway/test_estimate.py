@@ -202,3 +202,80 @@ def test_output_is_seen_by_events_and_by_bytes() -> None:
     before = meter.seen
     meter.feed(b'data: {"choices": [{"delta": {"content": 5, "padding": "' + b"p" * 600 + b'"}}]}\n\n')
     assert meter.seen > before + 190
+
+
+THOUGHT = "y" * 300
+DETAILS = [{"type": "reasoning.text", "format": "anthropic-claude-v1", "index": 0, "text": THOUGHT}]
+
+
+@pytest.mark.parametrize(
+    ("delta", "seen"),
+    [
+        ({"content": "", "reasoning": THOUGHT}, 100),
+        ({"content": "", "reasoning": THOUGHT, "reasoning_details": DETAILS}, 100),
+        ({"content": None, "reasoning_details": DETAILS}, 100),
+        ({"reasoning": THOUGHT, "reasoning_content": THOUGHT, "tool_calls": None}, 100),
+        ({"reasoning_content": THOUGHT, "thinking_blocks": [{"type": "thinking", "thinking": THOUGHT}]}, 100),
+        ({"thinking_blocks": [{"type": "thinking", "thinking": "", "signature": "s" * 300}]}, 100),
+        ({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": THOUGHT}]}]}, 100),
+        ({"function_call": {"name": "n" * 30, "arguments": "a" * 270}}, 100),
+        ({"audio": {"id": "audio_1", "transcript": "t" * 300}}, 100),
+        ({"audio": {"id": "audio_1", "data": "d" * 100_000}}, 100),
+        ({"images": [{"type": "image_url", "image_url": {"url": "data:image/png;base64," + "i" * 99_978}}]}, 100),
+        ({"not_known_yet": {"deep": [{"text": "x" * 299}, 5]}}, 100),
+        ({"annotations": [{"type": "url_citation", "url_citation": {"title": "t" * 300, "url": "https://example.org"}}]}, 1),
+    ],
+)
+def test_output_is_seen_in_whatever_field_it_comes(delta: dict[str, Any], seen: int) -> None:
+    """By the size of its text, the same text once; labels are no output, and pictures and sound weigh less than text."""
+    meter = OutputMeter()
+    meter.feed(chunk(role="assistant", **delta))
+    assert meter.seen == seen
+
+
+@pytest.mark.parametrize(
+    "delta",
+    [
+        {},
+        {"role": "assistant", "content": "", "refusal": None},
+        {"content": None, "tool_calls": None, "function_call": None, "provider_specific_fields": {"refusal": None}},
+        {"content": "", "reasoning": "", "reasoning_details": [], "tool_calls": [], "audio": {}},
+    ],
+)
+def test_an_event_that_says_nothing_is_no_output(delta: dict[str, Any]) -> None:
+    """Empty values and the role, in whatever fields."""
+    meter = OutputMeter()
+    meter.feed(chunk(**delta))
+    assert meter.seen == 0
+
+
+def test_every_choice_of_an_event_counts() -> None:
+    """Whichever fields they use; text beside a delta too, as the older completions have it."""
+    meter = OutputMeter()
+    choices = [
+        {"delta": {"content": "a" * 30}},
+        {"delta": {}},
+        {"delta": {"function_call": {"arguments": "b" * 30}}},
+        {"text": "c" * 30},
+    ]
+    meter.feed(b"data: " + json.dumps({"choices": choices}).encode() + b"\n\n")
+    assert meter.seen == 30
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+    )
+)
+def test_no_shape_of_an_event_breaks_the_meter(shape: Any) -> None:
+    """Whatever stands where choices, a choice, a delta or a text are expected."""
+    meter = OutputMeter()
+    for event in (
+        {"choices": shape},
+        {"choices": [shape]},
+        {"choices": [{"delta": shape}]},
+        {"choices": [{"delta": {"content": shape}}]},
+    ):
+        before = meter.seen
+        meter.feed(b"data: " + json.dumps(event).encode() + b"\n\n")
+        assert meter.seen >= before

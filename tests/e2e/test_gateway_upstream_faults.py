@@ -162,14 +162,15 @@ def test_another_of_the_tier_steps_in(world: World, project: Project) -> None:
     world.compare(project, 8)
 
 
-def test_usage_that_is_missing_is_booked_at_the_hold(world: World, project: Project) -> None:
-    """An answer without usage reaches the client; its row is flagged, never 0."""
+@pytest.mark.parametrize("model", ["sim-fault-missing-usage", "sim-fault-empty-usage"])
+def test_usage_that_is_missing_is_booked_at_the_hold(world: World, project: Project, model: str) -> None:
+    """An answer without usage, or with a block without counts, reaches the client; its row is flagged, never 0."""
     for stream in (False, True):
         if stream:
-            with world.gateway.stream(project, model="sim-fault-missing-usage", max_tokens=40) as response:
+            with world.gateway.stream(project, model=model, max_tokens=40) as response:
                 assert list(events(response))[-1] == {"done": True}
         else:
-            assert world.gateway.chat(project, model="sim-fault-missing-usage", max_tokens=40).status == 200
+            assert world.gateway.chat(project, model=model, max_tokens=40).status == 200
     for row in world.compare(project, 2).values():
         assert (row["status"], row["usage_source"], row["cost_status"]) == ("ok", "estimated", "estimated")
         assert row["prompt_tokens"] + row["completion_tokens"] == row["hold_tokens"]

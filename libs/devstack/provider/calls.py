@@ -55,6 +55,8 @@ class Call:
         """The usage to report, as the fault would have it."""
         if self.fault.name == "missing-usage":
             return None
+        if self.fault.name == "empty-usage":
+            return {}
         prompt = self.row.prompt_tokens
         if self.fault.name == "zero-usage":
             prompt = completion_tokens = 0
@@ -68,7 +70,7 @@ class Call:
         }
 
     def note_reported(self, usage: dict[str, Any] | None) -> None:
-        if usage is not None:
+        if usage:
             self.row.reported = Reported(usage["prompt_tokens"], usage.get("completion_tokens", 0))
 
     async def reply(self, answer: dict[str, Any], tokens: int) -> None:

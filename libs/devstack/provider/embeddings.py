@@ -38,7 +38,7 @@ class Embeddings:
     async def answer(self, call: Call) -> None:
         await call.before_first_token()
         usage = call.usage(0)
-        if usage is not None:
+        if usage:
             usage = {name: usage[name] for name in ("prompt_tokens", "total_tokens")}
         data = [
             {"object": "embedding", "index": index, "embedding": self._vector(prompt.seed)}

@@ -24,6 +24,7 @@ DEFAULT_NUMBERS: Final[dict[str, int | None]] = {
     "malformed": None,
     "missing-usage": None,
     "zero-usage": None,
+    "empty-usage": None,
     "wrong-type": None,
     "big-error": None,
     "split": None,

@@ -6,13 +6,14 @@ from typing import Final
 import msgspec
 
 from common.contracts.events import Usage
-from gateway.domain.usage_counting import UsageBlock, to_usage
+from gateway.domain.usage_counting import cost_of, to_usage
 
 MAX_EVENT_BYTES = 4 * 1024 * 1024
 """An event longer than this is not an answer of a chat model."""
 
 _USAGE: Final = re.compile(rb'"usage"\s*:\s*\{')
 _BOUNDARY: Final = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+_NO_USAGE: Final = msgspec.Raw(b"null")
 
 
 class OversizedEvent(Exception):
@@ -25,7 +26,7 @@ class _Choice(msgspec.Struct):
 
 
 class _Chunk(msgspec.Struct):
-    usage: UsageBlock | None = None
+    usage: msgspec.Raw = _NO_USAGE
     choices: list[_Choice] | None = None
 
     @property
@@ -113,14 +114,14 @@ class Relay:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             self.broken = True
             return False
-        if chunk.usage is None:
-            self.usage_is_last = False
-            return False
-        self.usage = to_usage(chunk.usage)
-        self.usage_is_last = chunk.says_nothing
-        if chunk.usage.cost is not None:
-            self.reported_cost = chunk.usage.cost
-        return self._hide_usage and chunk.says_nothing
+        usage = to_usage(chunk.usage)
+        cost = cost_of(chunk.usage)
+        if usage is not None:
+            self.usage = usage
+        if cost is not None:
+            self.reported_cost = cost
+        self.usage_is_last = usage is not None and chunk.says_nothing
+        return self._hide_usage and chunk.says_nothing and bytes(chunk.usage) != b"null"
 
 
 class _Ending(msgspec.Struct):

@@ -115,13 +115,18 @@ def test_malformed(provider: ProviderProcess, request_id: str):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_usage_may_be_missing_or_zero(provider: ProviderProcess, stream: bool):
+def test_usage_may_be_missing_empty_or_zero(provider: ProviderProcess, stream: bool):
     """The client is told nothing, or nonsense; the ledger keeps what was generated beside what was said."""
     fields = {"stream": True, "stream_options": USAGE} if stream else {}
-    for fault, reported in [("missing-usage", None), ("zero-usage", {"prompt_tokens": 0, "completion_tokens": 0})]:
+    for fault, reported in [
+        ("missing-usage", None),
+        ("empty-usage", None),
+        ("zero-usage", {"prompt_tokens": 0, "completion_tokens": 0}),
+    ]:
         request_id = str(uuid.uuid4())
         text = provider.chat(headers=asking(request_id, fault), **fields).text
         assert ('"total_tokens":0' in text) == (fault == "zero-usage")
+        assert ('"usage":{}' in text) == (fault == "empty-usage")
         row = provider.row(request_id)
         assert row["reported"] == reported
         assert row["generated"] == row["sent"] >= 20

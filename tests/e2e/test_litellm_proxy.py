@@ -17,6 +17,7 @@ from devstack.servers.process import Process
 from devstack.stack import http, litellm
 from devstack.stack.environment import inherited
 from devstack.stack.settings import read
+from gateway.domain.error_answers import fate_of
 
 pytestmark = [pytest.mark.litellm, pytest.mark.timeout(400)]
 
@@ -133,5 +134,15 @@ def test_failures_come_through_once(proxy: Proxy, request_id: str, fault: str, s
     assert answer.status_code == status
     (call,) = proxy.calls(request_id)
     assert call["model"] == "gpt-4o"
+    assert fate_of(status, answer.content) == "unbilled"
     if status == 429:
         assert answer.headers.get("retry-after") or answer.headers["llm_provider-retry-after"] == "1"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_that_was_lost_behind_it_is_told_from_an_error(proxy: Proxy, request_id: str, stream: bool) -> None:
+    """It is a 500 as well: the words are what the gateway goes by."""
+    answer = proxy.ask(request_id, fault="cut:0", stream=stream)
+    (call,) = proxy.calls(request_id)
+    assert call["generated"] > 0 or stream
+    assert (answer.status_code, fate_of(answer.status_code, answer.content)) == (500, "unknown"), answer.text

@@ -16,6 +16,8 @@ DEFAULT_NUMBERS: Final[dict[str, int | None]] = {
     "429": 1,  # Retry-After in seconds
     "500": None,
     "503": None,
+    "status": 502,  # of an error answer
+    "lost": None,  # LiteLLM's 500 when the provider's answer broke off
     "hang": None,
     "slow-first-token": 1000,  # milliseconds before the first token
     "slow": 50,  # milliseconds per token
@@ -30,8 +32,10 @@ DEFAULT_NUMBERS: Final[dict[str, int | None]] = {
     "split": None,
     "empty": None,
 }
+ERROR_STATUS: Final = range(400, 600)
 LARGEST_NUMBER: Final = 3_600_000
 BIG_ERROR_BYTES: Final = 10 * 1024 * 1024
+LOST: Final = "litellm.InternalServerError: InternalServerError: OpenAIException - Connection error."
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,10 @@ def parse_fault(text: str) -> Fault:
         return Fault(name, default or 0, first)
     if default is None:
         raise _unknown(text)
-    return Fault(name, _number(numbers[0], text), first)
+    number = _number(numbers[0], text)
+    if name == "status" and number not in ERROR_STATUS:
+        raise _unknown(text)
+    return Fault(name, number, first)
 
 
 def refusal_of(fault: Fault) -> Refusal | None:
@@ -79,6 +86,10 @@ def refusal_of(fault: Fault) -> Refusal | None:
         return Refusal(429, "Rate limit reached.", kind="requests", code="rate_limit_exceeded", headers=headers)
     if fault.name == "500":
         return Refusal(500, "The server had an error while processing your request.", kind="server_error")
+    if fault.name == "status":
+        return Refusal(fault.number, "Something between us and the model.", kind="server_error")
+    if fault.name == "lost":
+        return Refusal(500, LOST, kind="internal_server_error", code="500")
     if fault.name == "503":
         return Refusal(503, "The engine is currently overloaded, please try again later.", kind="server_error")
     if fault.name == "big-error":

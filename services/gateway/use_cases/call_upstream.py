@@ -10,6 +10,7 @@ from common.contracts.events import Attempt, Usage
 from gateway.domain import chat_request
 from gateway.domain.attempts import RETRIABLE_STATUS, Fate, charge
 from gateway.domain.caller import Caller
+from gateway.domain.error_answers import fate_of
 from gateway.domain.refusals import (
     InvalidKey,
     Refusal,
@@ -33,9 +34,6 @@ from gateway.use_cases.provider_numbers import believable, reported_cost, retry_
 MAX_ERROR_BODY = 64 * 1024
 LONGEST_RETRY_AFTER = 5.0
 _PASSED_ON = frozenset({400, 404, 413, 415, 422})
-_UNKNOWN_FATE_STATUS = frozenset({408, 502, 504})
-"""Answered by something between us and the model, which may have been at work and may bill."""
-
 _TIMEOUTS = frozenset({FailureKind.FIRST_BYTE_TIMEOUT, FailureKind.IDLE_TIMEOUT, FailureKind.TOTAL_TIMEOUT})
 _UNREACHABLE = frozenset({FailureKind.CONNECT_FAILED, FailureKind.CONNECT_TIMEOUT, FailureKind.TLS_FAILED, FailureKind.POOL_FULL})
 
@@ -228,8 +226,7 @@ class CallUpstream:
     ) -> _Failure:
         if status == 200:
             return self._nonsense(run, candidate, number, began)
-        fate: Fate = "unknown" if status in _UNKNOWN_FATE_STATUS else "unbilled"
-        self._record(run, candidate, number, fate, f"http_{status}", began, status)
+        self._record(run, candidate, number, fate_of(status, body), f"http_{status}", began, status)
         if status in _PASSED_ON:
             return _Failure(PassedOn(status, body), retry=False)
         self._health.failed(candidate, time.monotonic())

@@ -31,7 +31,9 @@ def asking(request_id: str, fault: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize(("fault", "status"), [("429:7", 429), ("500", 500), ("503", 503), ("big-error", 500)])
+@pytest.mark.parametrize(
+    ("fault", "status"), [("429:7", 429), ("500", 500), ("503", 503), ("big-error", 500), ("status:524", 524), ("lost", 500)]
+)
 def test_errors(provider: ProviderProcess, request_id: str, fault: str, status: int, stream: bool):
     """An injected error is one before anything is generated, and is not billed."""
     answer = provider.chat(headers=asking(request_id, fault), stream=stream)

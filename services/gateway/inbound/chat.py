@@ -156,7 +156,7 @@ class ChatRoute:
                 if flow.leeway:
                     flow.sent += len(chunk)
                     if flow.is_full:
-                        chunk += await stream.cover()  # noqa: PLW2901 - the end belongs to what is sent
+                        chunk += await stream.cover()
                         flow.leeway = 0
                 reader.sending_since = now()
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})

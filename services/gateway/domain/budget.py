@@ -50,6 +50,16 @@ class ScopeAccount:
             max(0, missing_nanousd) if self.limit_nanousd is not None else 0,
         )
 
+    def beyond(self) -> tuple[int, int]:
+        """What was spent and promised beyond the limits, per unit, by the authority's last answer."""
+        answer = self.answer
+        if answer is None:
+            return 0, 0
+        return (
+            max(0, answer.used_tokens + answer.held_tokens - (self.limit_tokens or 0)) if self.limit_tokens is not None else 0,
+            max(0, answer.used_nanousd + answer.held_nanousd - (self.limit_nanousd or 0)) if self.limit_nanousd is not None else 0,
+        )
+
     def fits(self, tokens: int, nanousd: int) -> bool:
         """Whether a further hold is covered by the grants."""
         return (self.limit_tokens is None or self.settled_tokens + self.reserved_tokens + tokens <= self.granted_tokens) and (

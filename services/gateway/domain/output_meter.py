@@ -25,6 +25,8 @@ class _Delta(msgspec.Struct):
 
 class _Choice(msgspec.Struct):
     delta: _Delta | None = None
+    finish_reason: str | None = None
+    index: int = 0
 
 
 class _Chunk(msgspec.Struct):
@@ -41,10 +43,15 @@ class OutputMeter:
     here before its usage arrives; so is what the provider has made and not sent yet.
     """
 
-    __slots__ = ("_bytes", "_events")
+    __slots__ = ("_bytes", "_events", "_finished")
 
     def __init__(self) -> None:
         self._events = self._bytes = 0
+        self._finished: set[int] = set()
+
+    def has_finished(self, choices: int) -> bool:
+        """Whether the provider has said of so many choices why they ended: no further output comes."""
+        return len(self._finished) >= choices
 
     @property
     def seen(self) -> int:
@@ -55,7 +62,11 @@ class OutputMeter:
         """Whole events, as they go to the client; what cannot be read counts by its length."""
         for payload in _DATA.findall(complete):
             try:
-                lengths = list(map(_length, _decode(payload).choices or ()))
+                choices = _decode(payload).choices or ()
+                lengths = list(map(_length, choices))
+                for choice in choices:
+                    if choice.finish_reason:
+                        self._finished.add(choice.index)
             except UNREADABLE:
                 lengths = [0]
             if not all(lengths):  # seldom: nothing in the known fields, or something else in them than text

@@ -34,6 +34,8 @@ LATELY = 2.0
 """Seconds for which an answer says how things are, to a request that got none of its own in time."""
 
 SILENT_PAUSE = 0.25
+IN_TOUCH = 4
+"""Where nothing had to be asked for a fourth of the time after which nothing more may be spent, it is asked how things stand."""
 
 Name = tuple[str, str, str]
 Amounts = tuple[int, int]
@@ -71,6 +73,8 @@ class Grants:
         self._active: set[Name] = set()
         self.asking: Asking[Name, Amounts] = Asking("grants", self._exchange, largest_message=LARGEST_MESSAGE)
         self.skew_ms = 0
+        self._authority_began: float | None = None
+        self._last_heard: Name | None = None
         self.gateways = gateways
         self.waits = self.recalls = 0
         self.is_cut_off = self.is_closed = False
@@ -214,6 +218,7 @@ class Grants:
         for name, pace, one in zip(needs, paces, answer.answers, strict=True):
             pace.take(one, now)
             self._heard(name, pace, one)
+            self._last_heard = name
 
     def _heard(self, name: Name, pace: GrantPace, answer: ScopeAnswer) -> None:
         if answer.status == "closed" and not self.is_closed:
@@ -232,6 +237,7 @@ class Grants:
         reply = await self._client.request(GRANTS_ASK, body, timeout=ASK_TIMEOUT)
         answer = msgspec.json.decode(reply.data, type=GrantAnswer)
         self.skew_ms = answer.answered_at - time.time_ns() // 1_000_000
+        self._authority_began = answer.answered_at / 1000 - time.monotonic()
         self.gateways = max(1, answer.gateways)
         self.is_cut_off = False
         return answer
@@ -241,11 +247,23 @@ class Grants:
         while True:
             await asyncio.sleep(TICK_SECONDS)
             now = time.monotonic()
-            self.is_cut_off = now - (self.asking.answered_at or began) > self._contact_seconds
+            silence = now - (self.asking.answered_at or began)
+            self.is_cut_off = silence > self._contact_seconds
             for name in list(self._active):
                 self._tick(name, now)
             self.asking.tick()
-            self.drop_ended(time.time())
+            if silence > self._contact_seconds / IN_TOUCH:
+                self._keep_in_touch()
+            # By the authority's clock: ours may jump, and what is forgotten too early would be granted to this boot a second time.
+            if self._authority_began is not None:
+                self.drop_ended(self._authority_began + now)
+
+    def _keep_in_touch(self) -> None:
+        """Ask for nothing: what is granted may be spent only by those who have heard of the authority."""
+        name = self._last_heard
+        if name in self._paces and not self.asking.is_busy(name):
+            self._paces[name].only_looks = True
+            self.asking.note(name)
 
     def _tick(self, name: Name, now: float) -> None:
         if self.asking.is_busy(name):

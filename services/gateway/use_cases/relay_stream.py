@@ -117,7 +117,7 @@ class RelayedStream:
                     self._keep(chunk)
                 if chunk and self._meter is not None:
                     self._meter.feed(chunk)
-                    if self._extend is not None and not self._relay.done:
+                    if self._extend is not None and not self._is_complete():
                         refusal = await self._extend(self.run, self._opened.number, self._seen_output)
                         if refusal is not None:
                             return chunk + self._end_early(refusal)
@@ -136,6 +136,9 @@ class RelayedStream:
             self._opened.answer.close()
             self._end("client_closed" if self._client_gone else "upstream_cut")
             raise
+
+    def _is_complete(self) -> bool:
+        return self._relay.done or (self._meter is not None and self._meter.has_finished(self.run.request.n or 1))
 
     @property
     def hold_grows(self) -> bool:

@@ -165,10 +165,15 @@ class TakeHold:
         raise _unavailable(blocking[0] if blocking else standing.binding[0])
 
     def _within_grace(self, standing: Standing, tokens: int, nanousd: int) -> bool:
-        """Whether every account that refuses stays within its grant and this gateway's share of one percent of its limit."""
+        """Whether every account that refuses stays within its grant and this gateway's share of one percent of its limit. What the
+        authority knew to be spent and promised beyond the limit counts: it has raised the grants of those who passed it.
+        """
         share = 100 * max(1, self.grants.gateways)
         for account in standing.binding:
             short_tokens, short_nanousd = account.shortfall(tokens, nanousd)
+            over_tokens, over_nanousd = account.beyond()
+            short_tokens += over_tokens if short_tokens else 0
+            short_nanousd += over_nanousd if short_nanousd else 0
             if short_tokens * share > GRACE_PERCENT * (account.limit_tokens or 0) or short_nanousd * share > GRACE_PERCENT * (
                 account.limit_nanousd or 0
             ):

@@ -1,0 +1,134 @@
+"""How a relayed stream ends: what the client gets last, and what is booked."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from nats.aio.client import Client
+
+from common.contracts.directory import KeyRecord, Limits, OrganizationRecord, ProjectRecord
+from common.contracts.grants import ScopeAnswer
+from common.contracts.prices import built_in_book
+from gateway.domain.calendar import Calendar
+from gateway.domain.caller import join
+from gateway.domain.learned_usage import LearnedUsage
+from gateway.domain.routing import Candidate, Routes, make_route
+from gateway.domain.run import Run
+from gateway.outbound.event_spool.spool import EventSpool
+from gateway.outbound.grants import Grants
+from gateway.outbound.meters import Meters
+from gateway.outbound.upstream.exchange import Exchange
+from gateway.use_cases.call_upstream import Opened
+from gateway.use_cases.extend_hold import ExtendHold
+from gateway.use_cases.plan_request import PlanRequest
+from gateway.use_cases.relay_stream import ActiveStreams, RelayedStream
+from gateway.use_cases.settle_request import SettleRequest
+from gateway.use_cases.take_hold import TakeHold
+from tests.unit.gateway.spool_makers import SMALLEST_SEGMENT
+
+BOOK = built_in_book()
+CANDIDATE = Candidate("u", "gpt-4o", b'"gpt-4o"', BOOK.find("gpt-4o"), family="o200k_base")
+ROUTE = make_route("fast", (CANDIDATE,))
+ROUTES = Routes(tiers={"fast": ROUTE, "deep": ROUTE}, models={}, prefixes={}, deep_from_characters=100, default_output_cap=500)
+
+
+def event(**choice: object) -> bytes:
+    return b"data: " + json.dumps({"choices": [{"index": 0, **choice}]}).encode() + b"\n\n"
+
+
+BEYOND_THE_SLICE = event(delta={"content": "x" * 4_000}, finish_reason=None)
+STOP = event(delta={}, finish_reason="stop")
+USAGE = b'data: {"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 1333, "total_tokens": 1342}}\n\n'
+DONE = b"data: [DONE]\n\n"
+
+
+class Rig:
+    """A sliced stream whose hold is exactly its first slice: nobody can be asked for the next one."""
+
+    def __init__(self, folder: Path, *pieces: bytes) -> None:
+        grants = Grants(Client(), gateway="g", boot="b", expected=(100, 0))
+        take_hold = TakeHold(grants, Calendar())
+        self.spool = EventSpool.open(folder, segment_bytes=SMALLEST_SEGMENT, max_bytes=16 * SMALLEST_SEGMENT)
+        learned = LearnedUsage()
+        plan = PlanRequest(ROUTES, take_hold.calendar, take_hold, learned, lambda *_: None, BOOK.dearest(), 0.05)
+        self.run = self._admitted(plan, take_hold)
+        answer = Exchange(asyncio.get_running_loop(), None)
+        answer.parts = list(pieces[1:])
+        answer.end(None)
+        self.stream = RelayedStream(
+            self.run,
+            Opened(answer, pieces[0], CANDIDATE, 1, self.run.began),
+            SettleRequest(self.spool, Meters(), learned, BOOK.version),
+            ActiveStreams(),
+            None,
+            ExtendHold(take_hold, self.spool, 0.05),
+        )
+
+    @staticmethod
+    def _admitted(plan: PlanRequest, take_hold: TakeHold) -> Run:
+        organization = OrganizationRecord(organization_id="o", version=1, status="active")
+        limits = Limits(version=1, monthly_tokens=10**6)
+        project = ProjectRecord(
+            project_id="p", organization_id="o", version=1, status="active", limits=limits, budget_mode="sliced"
+        )
+        key = KeyRecord(
+            key_id="k", lookup="l", project_id="p", organization_id="o", version=1, status="active", secrets=(), expires_at=None
+        )
+        body = json.dumps(
+            {"model": "fast", "messages": [{"role": "user", "content": "hi"}], "stream": True, "max_tokens": 5_000}
+        ).encode()
+        run = plan(join(key, project, organization, None), body, None, "/v1/chat/completions")
+        tokens, nanousd = run.estimate.tokens, run.estimate.nanousd
+        for account, _ in run.standing.limited:
+            account.take_answer(
+                ScopeAnswer(
+                    scope=account.scope,
+                    scope_id=account.scope_id,
+                    period=account.period,
+                    seq=1,
+                    status="granted",
+                    granted_tokens=tokens,
+                )
+            )
+        assert take_hold.take_now(run.hold, run.standing, tokens, nanousd)
+        run.candidate = CANDIDATE
+        return run
+
+    async def heard(self) -> bytes:
+        """All that the client gets."""
+        got = b""
+        while chunk := await self.stream.next_chunk():
+            got += chunk
+        self.spool.close()
+        return got
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (BEYOND_THE_SLICE + STOP + USAGE + DONE,),
+        (BEYOND_THE_SLICE + STOP + DONE,),
+        (BEYOND_THE_SLICE + STOP, USAGE + DONE),
+    ],
+    ids=["all at once", "without usage", "usage later"],
+)
+async def test_a_stream_that_is_complete_needs_no_further_slice(tmp_path: Path, pieces: tuple[bytes, ...]) -> None:
+    """Its last chunk may pass the slice: it ends as the provider ended it, once, and is no failure."""
+    rig = Rig(tmp_path, *pieces)
+    heard = await rig.heard()
+    assert rig.stream.failure is None
+    assert heard.count(b'"finish_reason"') - heard.count(b'"finish_reason": null') == 1
+    assert b'"length"' not in heard
+    assert heard.endswith(DONE)
+    assert rig.run.settled
+    assert rig.run.attempts[0].outcome == ("ok" if USAGE in b"".join(pieces) else "usage_missing")
+
+
+async def test_a_stream_that_goes_on_without_a_further_slice_is_ended(tmp_path: Path) -> None:
+    """The other side of it: its choices end as at a cap, and the failure says why."""
+    rig = Rig(tmp_path, BEYOND_THE_SLICE, BEYOND_THE_SLICE + STOP + USAGE + DONE)
+    heard = await rig.heard()
+    assert rig.stream.failure is not None
+    assert heard.count(b'"length"') == 1
+    assert DONE not in heard

@@ -100,15 +100,14 @@ class CallUpstream:
             target, headers, body = self._prepare(run, candidate, number)
             try:
                 answer = await self._client.send(target, headers, body, self._policy.timeouts)
-            except UpstreamError as problem:
-                failure = self._broken(run, candidate, number, began, problem)
-            except asyncio.CancelledError:
-                self._record(run, candidate, number, "unknown", "cancelled", began)
-                raise
-            else:
                 if answer.status == 200 and self._accept(run, candidate, number, began, answer):
                     return answer
                 failure = self._refused(run, candidate, number, began, answer.status, answer.header(b"retry-after"), answer.body)
+            except UpstreamError as problem:
+                failure = self._broken(run, candidate, number, began, problem)
+            except BaseException as problem:
+                self._given_up(run, candidate, number, began, problem)
+                raise
             await self._go_on(run, failure, candidate, number)
         raise AssertionError("a plan has at least one attempt")
 
@@ -135,8 +134,10 @@ class CallUpstream:
                     failure = self._refused(run, candidate, number, began, answer.status, answer.header(b"retry-after"), b"")
                 else:
                     failure = self._broken(run, candidate, number, began, problem)
-            except asyncio.CancelledError:
-                self._record(run, candidate, number, "unknown", "cancelled", began)
+            except BaseException as problem:
+                if answer is not None:
+                    answer.close()
+                self._given_up(run, candidate, number, began, problem)
                 raise
             await self._go_on(run, failure, candidate, number)
         raise AssertionError("a plan has at least one attempt")
@@ -198,6 +199,14 @@ class CallUpstream:
         )
         run.attempts.append(attempt)
         return attempt
+
+    def _given_up(self, run: Run, candidate: Candidate, number: int, began: float, problem: BaseException) -> None:
+        """Cancelled, or ended by what nobody has thought of: the request may have been sent, and whoever settles without an attempt
+        books nothing. An attempt that is on record already stays as it is.
+        """
+        if len(run.attempts) < number:
+            outcome = "cancelled" if isinstance(problem, asyncio.CancelledError) else "internal_error"
+            self._record(run, candidate, number, "unknown", outcome, began)
 
     def _broken(self, run: Run, candidate: Candidate, number: int, began: float, problem: UpstreamError) -> _Failure:
         self._health.failed(candidate, time.monotonic())

@@ -8,6 +8,7 @@ import pytest
 from nats.aio.client import Client
 
 from common.contracts.directory import KeyRecord, Limits, OrganizationRecord, ProjectRecord
+from common.contracts.grants import ScopeAnswer
 from gateway.domain.budget import Hold
 from gateway.domain.calendar import Calendar
 from gateway.domain.caller import Caller, join
@@ -76,6 +77,19 @@ async def test_grace_lets_a_gateways_share_of_one_percent_pass(take_hold: TakeHo
     caller = make_caller("grace")
     assert await take(take_hold, caller, 300) == "grace"
     assert await take(take_hold, caller, 200) == "grace"
+    with pytest.raises(BudgetUnavailable):
+        await take(take_hold, caller, 1)
+
+
+async def test_grace_does_not_begin_anew_when_what_passed_is_booked(take_hold: TakeHold) -> None:
+    """The authority raises the grant to what was spent: what it knows to be beyond the limit counts against the one percent."""
+    caller = make_caller("grace")
+    account = stand(take_hold, caller).accounts[0]
+    account.settled_tokens = account.granted_tokens = 100_400
+    account.answer = ScopeAnswer(
+        scope="project", scope_id="p", period=account.period, seq=1, status="exhausted", limit_tokens=100_000, used_tokens=100_400
+    )
+    assert await take(take_hold, caller, 100) == "grace"
     with pytest.raises(BudgetUnavailable):
         await take(take_hold, caller, 1)
 

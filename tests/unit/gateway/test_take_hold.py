@@ -207,6 +207,42 @@ async def test_all_that_wait_are_served_together(rig: Rig) -> None:
     assert len(rig.wire.asked) <= 4
 
 
+async def test_whoever_needs_nothing_keeps_in_touch() -> None:
+    """An idle gateway, or one whose grant lasts for long, goes on hearing how things stand, and is not cut off."""
+    wire = Wire(project=(MILLION, None))
+    rig = Rig(wire)
+    rig.grants._contact_seconds = 2.0
+    asking = asyncio.create_task(rig.grants.run())
+    caller = make_caller("project", tokens=MILLION)
+    hold, _ = await rig.take(caller, 100)
+    hold.settle(50, 0)
+    await asyncio.sleep(4.5)
+    asked = len(wire.asked)
+    assert not rig.grants.is_cut_off
+    await rig.take(caller, 100)
+    assert len(wire.asked) == asked, "the grant covers it"
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+
+
+async def test_accounts_are_forgotten_by_the_authoritys_clock() -> None:
+    """Ours may jump; what is forgotten while the authority still counts it would be granted to this boot a second time."""
+    wire = Wire(project=(MILLION, None))
+    wire.skew_ms = 40 * 86_400_000
+    rig = Rig(wire)
+    asking = asyncio.create_task(rig.grants.run())
+    hold, _ = await rig.take(make_caller("project", tokens=MILLION), 100)
+    assert rig.grants.find("project", "p")
+    hold.settle(50, 0)
+    for _ in range(50):
+        if not rig.grants.find("project", "p"):
+            break
+        await asyncio.sleep(0.1)
+    assert not rig.grants.find("project", "p")
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+
+
 async def test_grants_of_long_ago_are_not_spent_without_contact() -> None:
     """After the stated time without an answer the policy decides, although the grant would cover it."""
     wire = Wire(project=(MILLION, None))

@@ -13,13 +13,12 @@ from gateway.domain.run import Run
 from gateway.inbound.errors import Headers, error_body, error_event, error_headers
 from gateway.inbound.hot_path import FLOW, RESPOND
 from gateway.inbound.request_body import ClientGone, Receive, Scope, Send, read_body
-from gateway.inbound.waiting_requests import WaitingRequests
+from gateway.inbound.waiting_requests import SWEEP_SECONDS, WaitingRequests
 from gateway.use_cases.answer_chat import AnswerChat, WholeAnswer
 from gateway.use_cases.call_upstream import PassedOn
 from gateway.use_cases.relay_stream import RelayedStream
 
 ENDPOINT = "/v1/chat/completions"
-SWEEP_SECONDS = 0.5
 LEEWAY_BYTES = 128 * 1024
 """What a client may be behind in a stream whose hold grows with it, before that stream has to hold all that may still come."""
 

@@ -56,10 +56,8 @@ class ScopeAccount:
         if answer is None:
             return 0, 0
         return (
-            max(0, answer.used_tokens + answer.held_tokens - (self.limit_tokens or 0)) if self.limit_tokens is not None else 0,
-            max(0, answer.used_nanousd + answer.held_nanousd - (self.limit_nanousd or 0))
-            if self.limit_nanousd is not None
-            else 0,
+            0 if self.limit_tokens is None else max(0, answer.used_tokens + answer.held_tokens - self.limit_tokens),
+            0 if self.limit_nanousd is None else max(0, answer.used_nanousd + answer.held_nanousd - self.limit_nanousd),
         )
 
     def fits(self, tokens: int, nanousd: int) -> bool:

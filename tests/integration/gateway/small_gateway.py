@@ -112,7 +112,7 @@ class SmallGateway:
 
 
 async def _nothing_else(*_: object) -> None:
-    raise NotImplementedError
+    raise AssertionError("only the routes above are asked for")
 
 
 @contextlib.contextmanager

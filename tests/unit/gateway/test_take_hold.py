@@ -26,7 +26,7 @@ MILLION = 10**6
 class Rig:
     """A gateway's budget side with an authority that grants."""
 
-    def __init__(self, wire: Wire, boot: str = "b") -> None:
+    def __init__(self, wire: Wire, boot: str = "b", *, contact_seconds: float = 900.0) -> None:
         self.wire = wire
         self.ended = 0
         self.grants = Grants(
@@ -34,6 +34,7 @@ class Rig:
             gateway="g",
             boot=boot,
             expected=(100, 0),
+            contact_seconds=contact_seconds,
             closed=self._closed,
         )
         self.take_hold = TakeHold(self.grants, Calendar())
@@ -210,13 +211,12 @@ async def test_all_that_wait_are_served_together(rig: Rig) -> None:
 async def test_whoever_needs_nothing_keeps_in_touch() -> None:
     """An idle gateway, or one whose grant lasts for long, goes on hearing how things stand, and is not cut off."""
     wire = Wire(project=(MILLION, None))
-    rig = Rig(wire)
-    rig.grants._contact_seconds = 2.0
+    rig = Rig(wire, contact_seconds=4.0)
     asking = asyncio.create_task(rig.grants.run())
     caller = make_caller("project", tokens=MILLION)
     hold, _ = await rig.take(caller, 100)
     hold.settle(50, 0)
-    await asyncio.sleep(4.5)
+    await asyncio.sleep(6.0)
     asked = len(wire.asked)
     assert not rig.grants.is_cut_off
     await rig.take(caller, 100)
@@ -246,8 +246,7 @@ async def test_accounts_are_forgotten_by_the_authoritys_clock() -> None:
 async def test_grants_of_long_ago_are_not_spent_without_contact() -> None:
     """After the stated time without an answer the policy decides, although the grant would cover it."""
     wire = Wire(project=(MILLION, None))
-    rig = Rig(wire)
-    rig.grants._contact_seconds = 1.2
+    rig = Rig(wire, contact_seconds=1.2)
     asking = asyncio.create_task(rig.grants.run())
     caller = make_caller("project", tokens=MILLION)
     await rig.take(caller, 100)

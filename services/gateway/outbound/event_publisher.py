@@ -251,20 +251,23 @@ class EventPublisher:
         lane = self._lanes.get(watermark.boot)
         if lane is None:
             return
-        before = (lane.folder.committed, lane.folder.closed)
+        folder = lane.folder
+        before = (folder.committed, folder.closed)
         # Not beyond what this process has shipped: after a power cut, numbers on the disk can mean other events than before it.
-        contiguous = min(watermark.contiguous, lane.next - 1)
-        self._removable.extend(lane.folder.advance(contiguous, closed=watermark.closed))
+        folder.hear(min(watermark.contiguous, lane.next - 1), closed=watermark.closed)
+        self._removable.extend(folder.take_removable())
         if lane is self._own:
             self._spool.carry_forward()
-            self._removable.extend(lane.folder.advance(contiguous))
-        if (lane.folder.committed, lane.folder.closed) != before:
+            self._removable.extend(folder.take_removable())
+        if (folder.committed, folder.closed) != before:
             lane.moved_at, lane.patience = time.monotonic(), 1
-        while lane.accepted and lane.accepted[0][0] <= lane.folder.committed and not lane.close_said:
+        if folder.committed < before[0]:
+            log.warning("shipper: usage has gone back", extra={"boot": folder.boot, "from": before[0], "to": folder.committed})
+        while lane.accepted and lane.accepted[0][0] <= folder.committed and not lane.close_said:
             lane.accepted.popleft()
 
     async def _mend(self, lane: Lane) -> None:
-        """Ship again what the bus has lost: usage is silent about it, and the bus no longer holds it."""
+        """Ship again what the bus has lost, or usage: it is not committed, and the bus no longer holds it."""
         if not lane.is_awaited or time.monotonic() - lane.moved_at < self._stall_seconds * lane.patience:
             return
         if await self._bus_has_lost(lane):

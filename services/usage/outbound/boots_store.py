@@ -21,8 +21,11 @@ ON CONFLICT (boot) DO UPDATE SET
     received = b.received + excluded.received, close_at = coalesce(b.close_at, excluded.close_at), last_seen = now()
 """
 
+# A boot that is present and unknown may have been known: the database has been restored to an earlier state.
 RECENT = """
-SELECT boot, contiguous, closed FROM boots WHERE last_seen > now() - make_interval(secs => %s) OR boot = ANY(%s)
+SELECT boot, contiguous, closed FROM boots WHERE last_seen > now() - make_interval(secs => %(seconds)s) OR boot = ANY(%(present)s)
+UNION ALL
+SELECT boot, 0, false FROM unnest(%(present)s::text[]) AS p(boot) WHERE NOT EXISTS (SELECT FROM boots b WHERE b.boot = p.boot)
 """
 
 # A boot that died before its first envelope has grants, but no receipts yet.
@@ -111,8 +114,8 @@ async def record_receipts(connection: AsyncConnection, receipts: Sequence[Receip
 
 
 async def recent_boots(connection: AsyncConnection, *, seconds: float, present: Sequence[str]) -> list[BootState]:
-    """Boots that were heard of lately, or are present now."""
-    cursor = await connection.execute(RECENT, (seconds, list(present)))
+    """Boots that were heard of lately, or are present now, also if nothing of them has come."""
+    cursor = await connection.execute(RECENT, {"seconds": seconds, "present": list(present)})
     return [BootState(*row) for row in await cursor.fetchall()]
 
 

@@ -6,8 +6,15 @@ from datetime import date, timedelta
 from psycopg import AsyncConnection
 from psycopg.sql import SQL, Identifier, Literal
 
+from usage.outbound.project_retention import wait_for_bookings
+
 PREFIX = "requests_"
 _LOCK = 4_711_002  # one partition is made or dropped at a time, whoever does it
+
+ANNOUNCE = """
+INSERT INTO dropped_days AS d (raw_from) VALUES (%s)
+ON CONFLICT (only_row) DO UPDATE SET raw_from = excluded.raw_from WHERE d.raw_from < excluded.raw_from
+"""
 
 
 async def existing_days(connection: AsyncConnection) -> set[date]:
@@ -42,6 +49,14 @@ async def _create(connection: AsyncConnection, day: date) -> None:
             table, Literal(day), Literal(day + timedelta(days=1))
         )
     )
+
+
+async def announce_drop(connection: AsyncConnection, day: date) -> None:
+    """Say that rows before `day` may be missing, for good; in a transaction of its own, to be committed before they are dropped."""
+    known = await (await connection.execute("SELECT raw_from FROM dropped_days")).fetchone()
+    if known is None or known[0] < day:
+        await wait_for_bookings(connection)
+        await connection.execute(ANNOUNCE, (day,))
 
 
 async def drop_before(connection: AsyncConnection, day: date) -> list[date]:

@@ -54,6 +54,11 @@ async def wait_for_pruning(connection: AsyncConnection) -> None:
     await connection.execute("SELECT pg_advisory_xact_lock_shared(%s)", (_LOCK,))
 
 
+async def wait_for_bookings(connection: AsyncConnection) -> None:
+    """The other side: until the transaction ends no booking runs. What it has announced by then, every later one sees."""
+    await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+
+
 async def due(connection: AsyncConnection, today: date, kept_days: int) -> list[Due]:
     """The projects that keep less than the installation's `kept_days`."""
     async with connection.cursor(row_factory=class_row(Due)) as cursor:
@@ -66,7 +71,7 @@ async def announce(connection: AsyncConnection, projects: list[Due]) -> None:
     values = ([one.project_id for one in projects], [one.raw_from for one in projects])
     news = await (await connection.execute(UNANNOUNCED, values)).fetchone()
     if news and news[0]:
-        await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+        await wait_for_bookings(connection)
         await connection.execute(ANNOUNCE, values)
 
 

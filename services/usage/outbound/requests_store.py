@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 
 import msgspec
 from psycopg import AsyncConnection
@@ -12,8 +11,7 @@ from usage.outbound.ledger_store import Scope
 from usage.outbound.project_retention import wait_for_pruning
 
 # Everything that is counted comes from RETURNING: an event that is already there adds nothing, however often it is heard.
-# Rows older than the raw partitions, or than what their project keeps, can no longer meet themselves there; the receipts
-# remember them.
+# Rows of days that have been dropped, for all or for their project, can no longer meet themselves there; the receipts remember them.
 # Every upsert is sorted by its key, so that two workers never wait for each other in a circle.
 BOOK = """
 WITH incoming AS MATERIALIZED (
@@ -48,7 +46,7 @@ WITH incoming AS MATERIALIZED (
         coalesce(saved_tokens, 0), coalesce(saved_nanousd, 0), coalesce(tags, '{}'), coalesce(attempts, '[]'),
         coalesce(end_user_counted, false), coalesce(decision, '{}')
     FROM incoming i LEFT JOIN pruned_projects d USING (project_id)
-    WHERE i.period_day >= greatest(%(kept_from)s::date, d.raw_from)
+    WHERE i.period_day >= coalesce(greatest((SELECT raw_from FROM dropped_days), d.raw_from), '-infinity')
         OR NOT EXISTS (SELECT FROM boots b WHERE b.boot = i.boot AND b.received @> i.number)
     ORDER BY event_id
     ON CONFLICT DO NOTHING
@@ -134,12 +132,12 @@ class Booked:
     touched: frozenset[Scope]
 
 
-async def book(connection: AsyncConnection, rows: Sequence[SettledRow], *, kept_from: date) -> Booked:
+async def book(connection: AsyncConnection, rows: Sequence[SettledRow]) -> Booked:
     """Book rows inside the caller's transaction; what is already there changes nothing."""
     if not rows:
         return Booked(0, 0, frozenset())
     await wait_for_pruning(connection)
-    cursor = await connection.execute(BOOK, {"rows": msgspec.json.encode(rows).decode(), "kept_from": kept_from})
+    cursor = await connection.execute(BOOK, {"rows": msgspec.json.encode(rows).decode()})
     found = await cursor.fetchone()
     if found is None:
         raise RuntimeError("the booking statement always answers one row")

@@ -36,8 +36,11 @@ class Partitions:
 
     async def prune(self, today: date) -> list[date]:
         """Drop what is older than the retention; returns the dropped days. Aggregates, ledger and receipts stay."""
+        first_kept = today - timedelta(days=self.retention_days)
         async with self._database.transaction() as connection:
-            dropped = await partitions.drop_before(connection, today - timedelta(days=self.retention_days))
+            await partitions.announce_drop(connection, first_kept)
+        async with self._database.transaction() as connection:
+            dropped = await partitions.drop_before(connection, first_kept)
         self._known.difference_update(dropped)
         if dropped:
             log.info("partitions: dropped %d days", len(dropped), extra={"newest": str(max(dropped))})

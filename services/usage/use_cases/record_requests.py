@@ -3,11 +3,10 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Literal
 
 import msgspec
-from psycopg import AsyncConnection
 
 from common.contracts.prices import PriceBook
 from usage.domain.envelopes import Envelope, Parked, open_envelope
@@ -109,7 +108,7 @@ class RecordRequests:
         rows = [row for envelope in envelopes for row in envelope.rows]
         await self.partitions.ensure({date.fromisoformat(row.event.period_day) for row in rows}, self.today())
         async with self.database.transaction() as connection:
-            booked = await self._insert(connection, rows)
+            booked = await requests_store.book(connection, rows)
             await boots_store.record_receipts(connection, [one.receipt for one in envelopes if one.receipt])
         self._count(rows, booked)
 
@@ -122,7 +121,7 @@ class RecordRequests:
                 for row in work.envelope.rows:
                     try:
                         async with connection.transaction():
-                            accepted.append((row, await self._insert(connection, [row])))
+                            accepted.append((row, await requests_store.book(connection, [row])))
                     except PERMANENT:
                         refused.append(row)
                 if work.envelope.receipt:
@@ -135,10 +134,6 @@ class RecordRequests:
         for row, booked in accepted:
             self._count([row], booked)
         work.fate = "never" if refused else "done"
-
-    async def _insert(self, connection: AsyncConnection, rows: Sequence[SettledRow]) -> requests_store.Booked:
-        kept_from = self.today() - timedelta(days=self.partitions.retention_days)
-        return await requests_store.book(connection, rows, kept_from=kept_from)
 
     def _count(self, rows: Sequence[SettledRow], booked: requests_store.Booked) -> None:
         counters.EVENTS.labels("recorded").inc(booked.inserted)

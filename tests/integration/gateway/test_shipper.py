@@ -382,3 +382,65 @@ async def test_another_process_s_slot_is_adopted(tmp_path: Path, ship: Ship, usa
     assert third.slot == first.slot == "s0"
     third.close()
     second.close()
+
+
+@in_a_hurry
+async def test_what_a_restored_database_has_forgotten_is_shipped_again(spool: EventSpool, ship: Ship, usage: UsageSide) -> None:
+    """Usage says less than before: everything behind that comes again, from the files, and so does what follows."""
+    publisher = await ship(spool)
+    ids = run_requests(spool, 300)
+    await usage.receive_all(spool.boot, 300)
+    await eventually(lambda: not publisher.backlog)
+    await usage.say(spool.boot, 300)
+    await eventually(lambda: spool.folder.committed == 300)
+    usage.boots[spool.boot] = Boot(events=dict(enumerate(ids[:40], 1)))
+    ids += run_requests(spool, 10)
+    await usage.say(spool.boot, 40)
+    boot = await usage.receive_all(spool.boot, 310)
+    assert [boot.events[number] for number in range(1, 311)] == ids
+    await eventually(lambda: not publisher.backlog)
+    await usage.say(spool.boot, 310)
+    await eventually(lambda: spool.folder.committed == 310)
+
+
+@in_a_hurry
+async def test_what_has_left_the_files_is_told_as_lost(spool: EventSpool, ship: Ship, usage: UsageSide) -> None:
+    """The restored database is older than the oldest segment: those numbers travel as null, so that the boot can be closed."""
+    publisher = await ship(spool)
+    ids = run_requests(spool, 1_500, filling=500)
+    await usage.receive_all(spool.boot, 1_500)
+    await eventually(lambda: not publisher.backlog)
+    await usage.say(spool.boot, 1_200)
+    await eventually(lambda: len(list(spool.folder.path.glob("*.seg"))) == len(spool.folder.segments) < 4)
+    kept = ids_of(spool.folder, 1_201)
+    assert kept == ids[1_200:]
+    usage.boots[spool.boot] = Boot(events=dict(enumerate(ids[:40], 1)))
+    await usage.say(spool.boot, 40)
+    boot = await usage.receive_all(spool.boot, 1_500)
+    came = [boot.events[number] for number in range(1, 1_501)]
+    lost = came.count(None)
+    assert 0 < lost <= 1_160
+    assert came == [*ids[:40], *[None] * lost, *ids[40 + lost :]]
+
+
+@in_a_hurry
+async def test_a_dead_boot_of_which_usage_has_forgotten_is_shipped_again(tmp_path: Path, ship: Ship, usage: UsageSide) -> None:
+    """Its cursor says that all is committed, the restored database says otherwise: it is not deleted before that has it all."""
+    dead = open_spool(tmp_path / "spool")
+    ids = run_requests(dead, 100)
+    dead.start(make_start("dangling"))
+    dead.mark_shipped(100)
+    dead.committed(100)
+    dead.close()
+    usage.boots[dead.boot] = Boot(events=dict(enumerate(ids[:40], 1)))
+    spool = open_spool(tmp_path / "spool")
+    await ship(spool)
+    await usage.receive_until(lambda: 101 in usage.boots[dead.boot].events)
+    assert 41 not in usage.boots[dead.boot].events
+    await usage.say(dead.boot, 40)
+    boot = await usage.receive_all(dead.boot, 101)
+    assert [boot.events[number] for number in range(1, 102)] == [*ids, "dangling"]
+    await eventually(lambda: boot.events[101] == "dangling" and boot.close == 101)
+    await usage.say(dead.boot, 101, closed=True)
+    await eventually(lambda: not dead.folder.path.exists())
+    spool.close()

@@ -64,6 +64,29 @@ async def test_old_days_are_dropped_and_never_charged_again(usage: UsageProcess,
     assert partition_of(books, late.event_id) == "requests_default"
 
 
+async def test_what_was_dropped_is_remembered_when_the_retention_is_raised(
+    usage: UsageProcess, gateway: GatewaySide, books: Books
+) -> None:
+    """The setting says that the day is kept, but its rows are gone: a repeat changes nothing, what is new is charged."""
+    project, boot = uuid7(), uuid7()
+    old = make_event(project, boot, **on(-20))
+    await gateway.ship([old], boot=boot, first=1)
+    await eventually(lambda: books.query("SELECT 1 FROM boots WHERE boot = %s AND contiguous = 1", boot))
+    usage.stop()
+    kept_by_default = usage.env.get("USAGE_RETENTION_DAYS")
+    usage.env["USAGE_RETENTION_DAYS"] = "10"
+    assert usage.run("prune").returncode == 0
+    usage.env["USAGE_RETENTION_DAYS"] = kept_by_default or "90"
+    assert usage.run("prune").returncode == 0
+    usage.start()
+    late = make_event(project, boot, **on(-20))
+    await gateway.ship([old, late, make_event(project, boot)], boot=boot, first=1)
+    await eventually(lambda: books.query("SELECT 1 FROM boots WHERE boot = %s AND contiguous = 3", boot))
+    assert books.one("SELECT sum(spent_tokens)::bigint FROM ledger WHERE scope_id = %s AND length(period) = 7", project) == 45
+    assert books.one("SELECT sum(requests)::bigint FROM daily_usage WHERE project_id = %s", project) == 3
+    assert partition_of(books, late.event_id) == f"requests_{TODAY - timedelta(days=20):%Y%m%d}"
+
+
 async def test_quarantined_rows_move_into_their_partition(usage: UsageProcess, gateway: GatewaySide, books: Books) -> None:
     """A day that gets its partition later takes its rows along."""
     project, boot, day = uuid7(), uuid7(), TODAY + timedelta(days=9)
@@ -88,3 +111,20 @@ async def test_watermarks_stop_at_holes(usage: UsageProcess, gateway: GatewaySid
     await gateway.ship([make_event(project, boot)], boot=boot, first=3)
     await eventually(lambda: said[-1].contiguous == 5 and said[-1].closed)
     assert [mark.contiguous for mark in said] == sorted(mark.contiguous for mark in said)
+
+
+async def test_a_boot_that_is_present_and_unknown_is_told_so(usage: UsageProcess, gateway: GatewaySide, books: Books) -> None:
+    """The database has been restored to a state before the boot: it hears that nothing of it is there, though it ships nothing more."""
+    project, boot = uuid7(), uuid7()
+    said = await gateway.hear_watermarks(boot)
+    await gateway.ship([make_event(project, boot)], boot=boot, first=1)
+    await eventually(lambda: said and said[-1].contiguous == 1)
+    books.query("DELETE FROM boots WHERE boot = %s", boot)
+    count = len(said)
+
+    async def present() -> bool:
+        await gateway.present(boot)
+        return len(said) > count
+
+    await eventually(present)
+    assert (said[-1].contiguous, said[-1].closed) == (0, False)

@@ -38,14 +38,15 @@ class BootFolder:
     last: int = 0
     close: int | None = None
     before: int = 0
-    """The last number that had left the files when they were found."""
+    """The last number that had left the files when they were found: it had been committed."""
     committed: int = 0
+    """Up to where usage has everything, by its own last word."""
     closed: bool = False
 
     @property
     def first(self) -> int:
         """The first number that is not known to be committed."""
-        return max(self.committed, self.before) + 1
+        return self.committed + 1
 
     @property
     def is_done(self) -> bool:
@@ -57,13 +58,18 @@ class BootFolder:
         """Disk space of its segments."""
         return sum(segment.size for segment in tuple(self.segments))
 
-    def advance(self, contiguous: int, *, closed: bool = False) -> list[Path]:
-        """Usage has committed everything up to `contiguous`: the files that may be deleted, in order; they are no longer known here.
+    def hear(self, contiguous: int, *, closed: bool = False) -> None:
+        """Usage says that it has everything up to `contiguous`. It is believed if that is less than before, too: its database has
+        been restored to an earlier state, and what the files still have must be shipped again.
+        """
+        self.committed = min(contiguous, self.last)
+        self.closed = closed
+
+    def take_removable(self) -> list[Path]:
+        """The files that may be deleted, in order; they are no longer known here.
 
         Only from the front, and never the last one: it holds the numbering.
         """
-        self.committed = max(self.committed, min(contiguous, self.last))
-        self.closed = self.closed or closed
         segments, removable = self.segments, []
         while len(segments) > 1 and segments[0].last <= self.committed and not segments[0].open:
             removable.append(segments.popleft().path)
@@ -86,9 +92,10 @@ class BootFolder:
         (self.path / CURSOR).write_text(str(self.committed))
 
     def load_cursor(self) -> None:
-        """Take up what `save_cursor` left, if it did."""
+        """Take up what `save_cursor` left, if it did; what has left the files had been committed anyway."""
+        self.committed = self.before
         with suppress(OSError, ValueError):
-            self.committed = min(int((self.path / CURSOR).read_text()), self.last)
+            self.committed = max(self.before, min(int((self.path / CURSOR).read_text()), self.last))
 
 
 def remove(paths: Sequence[Path]) -> None:

@@ -272,7 +272,8 @@ class EventSpool:
 
     def committed(self, contiguous: int, *, closed: bool = False) -> None:
         """Usage has committed everything up to `contiguous`: delete what that frees."""
-        remove(self.folder.advance(contiguous, closed=closed))
+        self.folder.hear(contiguous, closed=closed)
+        remove(self.folder.take_removable())
 
     def carry_forward(self) -> None:
         """Write the open starts of an old segment once more, so that one long stream does not keep all that came after it."""

@@ -60,6 +60,16 @@ class ScopeAccount:
             0 if self.limit_nanousd is None else max(0, answer.used_nanousd + answer.held_nanousd - self.limit_nanousd),
         )
 
+    def is_spent(self, tokens: int, nanousd: int) -> bool:
+        """Whether, by the authority's last answer, what is not spent does not cover a further hold. However old the answer is: what is
+        spent stays spent.
+        """
+        answer = self.answer
+        return answer is not None and (
+            (self.limit_tokens is not None and answer.used_tokens + tokens > self.limit_tokens)
+            or (self.limit_nanousd is not None and answer.used_nanousd + nanousd > self.limit_nanousd)
+        )
+
     def fits(self, tokens: int, nanousd: int) -> bool:
         """Whether a further hold is covered by the grants."""
         return (self.limit_tokens is None or self.settled_tokens + self.reserved_tokens + tokens <= self.granted_tokens) and (

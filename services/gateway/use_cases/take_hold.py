@@ -146,15 +146,15 @@ class TakeHold:
         return ""
 
     def _undecided(self, hold: Hold, standing: Standing, blocking: list[ScopeAccount], tokens: int, nanousd: int) -> str:
-        """It is not granted in time. Where the authority has just said that others hold it, or that it is spent, the budget is the
-        reason; where nobody has said anything lately, the project's policy decides.
+        """It is not granted in time. Where the authority has said that it is spent, or just now that others hold it, the budget is the
+        reason; where nobody has said so, or nobody answers any more, the project's policy decides.
         """
         if self.grants.asking.is_silent or not blocking:
             for account in blocking:
                 self.grants.ask_again(account)
         else:
             for account in blocking:
-                if self.grants.is_held_elsewhere(account, tokens, nanousd):
+                if account.is_spent(tokens, nanousd) or self.grants.is_held_elsewhere(account, tokens, nanousd):
                     self.grants.waited_in_vain(account, tokens, nanousd)
                     raise exceeded(account, tokens, nanousd, standing.zone, time.time())
         policy = standing.caller.project.on_no_grant

@@ -15,8 +15,8 @@ class Unit:
     """One unit (tokens or nano-USD) of a scope and period, as the books and the asking boot see it.
 
     Books: `limit` (None = none), `spent_total` over all boots, `held_elsewhere` = what other open boots may still spend,
-    `granted` and `spent` of the asking boot. Ask: `settled` and `reserved` now, `believed` = the grant the boot works with;
-    above that `need` of the first request that waits, `waiting` of all that wait, and `want`.
+    `granted` and `spent` of the asking boot. Ask: `settled` and `reserved` now, `believed` = the grant the boot works with (None = it
+    knows of no limit); above that `need` of the first request that waits, `waiting` of all that wait, and `want`.
     """
 
     limit: int | None
@@ -32,14 +32,28 @@ class Unit:
     waiting: int = 0
 
     @property
+    def is_unlimited(self) -> bool:
+        """Nobody works with a grant: there is no limit, and the boot knows."""
+        return self.limit is None and self.believed is None
+
+    @property
     def used_by_boot(self) -> int:
         """What the boot has spent or may spend already, whatever it was granted: the books or its own count, if higher."""
         return max(self.spent, self.settled + self.reserved)
 
     @property
+    def knows_less_than_is_booked(self) -> bool:
+        """The ask is older than what has been booked meanwhile, or the boot has forgotten what it spent: counted from there, its grant
+        would be worth more than it is.
+        """
+        return self.limit is not None and self.settled + self.reserved < self.spent
+
+    @property
     def floor(self) -> int:
-        """The least that the boot's grant can be without breaking what it was promised."""
-        return max(self.granted or 0, self.used_by_boot)
+        """The least that the boot's grant can be without breaking what it was promised, by the books or by its own word: a limit that was
+        away for a moment, or books that were restored, have not taken from it what it works with.
+        """
+        return max(self.granted or 0, self.believed or 0, self.used_by_boot)
 
     @property
     def target(self) -> int:
@@ -53,7 +67,7 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The grants after an ask, in the order of the units; None = the unit has no limit."""
+    """The grants to store after an ask, in the order of the units; None = neither the books nor the boot know of a limit."""
 
     status: Status
     granted: tuple[int | None, ...]
@@ -66,7 +80,7 @@ def decide(units: tuple[Unit, ...], *, active_gateways: int, returning: bool) ->
     increments = [_increment(unit, active_gateways) for unit in units]
     fits = all(increment is not None for increment in increments)
     granted = tuple(
-        None if unit.limit is None else unit.floor + ((increment or 0) if fits else 0)
+        None if unit.is_unlimited else unit.floor + ((increment or 0) if fits else 0)
         for unit, increment in zip(units, increments, strict=True)
     )
     return Decision("granted" if fits else "exhausted", granted)
@@ -86,7 +100,7 @@ def held(unit: Unit, granted: int | None) -> int:
 
 
 def _returned(unit: Unit) -> int | None:
-    if unit.limit is None:
+    if unit.is_unlimited:
         return None
     if unit.granted is None or unit.believed is None:
         return unit.floor

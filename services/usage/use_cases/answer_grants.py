@@ -126,12 +126,14 @@ def answer_scope(
     """The answer to one ask and the grant to store, None when nothing changes."""
     granted = _granted(books, earlier)
     if books.boot_closed:
-        return _answer(ask, books, "closed", _nothing(books)), None
+        return _answer(ask, books, "closed", (0, 0)), None
     if books.limit_version is None or ask.limit_version > books.limit_version:
         return _answer(ask, books, "stale_limits", granted, said=_unheard(ask, granted)), None
     if earlier or (books.ask_seq is not None and ask.seq <= books.ask_seq):
         return _answer(ask, books, "granted", granted), None
     units = units_of(ask, books)
+    if not ask.returning and any(unit.knows_less_than_is_booked for unit in units):
+        return _answer(ask, books, "stale_limits", granted, said=_own(ask)), None
     decision = decide(units, active_gateways=active_gateways, returning=ask.returning)
     tokens, nanousd = decision.granted
     row = GrantRow(_scope(ask), tokens, nanousd, ask.seq)
@@ -179,26 +181,33 @@ def _granted(books: ScopeBooks, earlier: GrantRow | None) -> Amounts:
     return (0, 0) if books.ask_seq is None else (books.granted_tokens, books.granted_nanousd)
 
 
-def _nothing(books: ScopeBooks) -> Amounts:
-    """No grant in any unit that has a limit, or may have one that is not known here."""
+def _told(books: ScopeBooks, granted: Amounts) -> Amounts:
+    """As the boot is told: None for a unit without a limit, 0 where there is nothing or a limit may not be known here."""
     known = books.limit_version is not None
-    return tuple(None if known and limit is None else 0 for limit in (books.limit_tokens, books.limit_nanousd))
+    return tuple(
+        None if known and limit is None else amount or 0
+        for limit, amount in zip((books.limit_tokens, books.limit_nanousd), granted, strict=True)
+    )
 
 
 def _unheard(ask: ScopeAsk, granted: Amounts) -> Amounts:
     """What is answered to an ask that was not decided: whoever is returning something is not told to have it again."""
     if not ask.returning:
         return granted
-    believed = (ask.granted_tokens, ask.granted_nanousd)
     return tuple(
-        booked if booked is None or own is None else min(booked, own) for booked, own in zip(granted, believed, strict=True)
+        booked if booked is None or own is None else min(booked, own) for booked, own in zip(granted, _own(ask), strict=True)
     )
+
+
+def _own(ask: ScopeAsk) -> Amounts:
+    """The grants that the boot works with, by its own word."""
+    return ask.granted_tokens, ask.granted_nanousd
 
 
 def _answer(ask: ScopeAsk, books: ScopeBooks, status: str, granted: Amounts, *, said: Amounts | None = None) -> ScopeAnswer:
     """`granted` = by the books; `said` = what the boot is told of it, if that is less."""
     tokens, nanousd = units_of(ask, books)
-    told = granted if said is None else said
+    told = _told(books, granted if said is None else said)
     return ScopeAnswer(
         scope=ask.scope,
         scope_id=ask.scope_id,

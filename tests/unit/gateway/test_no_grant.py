@@ -84,14 +84,36 @@ async def test_grace_lets_a_gateways_share_of_one_percent_pass(take_hold: TakeHo
 async def test_grace_does_not_begin_anew_when_what_passed_is_booked(take_hold: TakeHold) -> None:
     """The authority raises the grant to what was spent: what it knows to be beyond the limit counts against the one percent."""
     caller = make_caller("grace")
-    account = stand(take_hold, caller).accounts[0]
-    account.settled_tokens = account.granted_tokens = 100_400
-    account.answer = ScopeAnswer(
-        scope="project", scope_id="p", period=account.period, seq=1, status="exhausted", limit_tokens=100_000, used_tokens=100_400
-    )
+    assert await take(take_hold, caller, 0) == ""
+    with pytest.raises(BudgetUnavailable):
+        await take(take_hold, caller, 100_000)
+    await asyncio.sleep(1.1)
+    assert take_hold.grants.asking.is_silent
+    tell_spent(take_hold, caller, 100_400)
     assert await take(take_hold, caller, 100) == "grace"
     with pytest.raises(BudgetUnavailable):
         await take(take_hold, caller, 1)
+
+
+@pytest.mark.parametrize("policy", ["open", "grace", "closed"])
+async def test_what_is_known_to_be_spent_is_refused_where_an_answer_is_only_late(take_hold: TakeHold, policy: str) -> None:
+    """Usage answers, but not within the wait: no policy lets a request pass that its last answer, however old, leaves no room for."""
+    caller = make_caller(policy)
+    tell_spent(take_hold, caller, 99_900)
+    with pytest.raises(QuotaExceeded) as refused:
+        await take(take_hold, caller, 101)
+    assert (refused.value.members["used"], refused.value.members["needed"]) == (99_900, 101)
+    if policy == "open":
+        assert await take(take_hold, caller, 100) == "open"
+
+
+def tell_spent(take_hold: TakeHold, caller: Caller, tokens: int) -> None:
+    """The authority said so long ago; all of it was spent here."""
+    account = stand(take_hold, caller).accounts[0]
+    account.settled_tokens = account.granted_tokens = tokens
+    account.answer = ScopeAnswer(
+        scope="project", scope_id="p", period=account.period, seq=1, status="exhausted", limit_tokens=100_000, used_tokens=tokens
+    )
 
 
 async def test_what_was_granted_is_spent_first(take_hold: TakeHold) -> None:

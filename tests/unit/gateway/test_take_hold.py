@@ -18,6 +18,7 @@ from gateway.outbound.grants import Grants
 from gateway.use_cases import take_hold as limits_of_take_hold
 from gateway.use_cases.take_hold import TakeHold
 from tests.unit.gateway.simulated_authority import Wire
+from usage.outbound.grants_store import GrantRow
 
 ALL = ("organization", "project", "key", "member")
 MILLION = 10**6
@@ -171,14 +172,30 @@ async def test_what_is_only_held_may_come_back_soon(rig: Rig) -> None:
 
 
 async def test_an_authority_that_has_fallen_silent_says_nothing_of_the_budget(rig: Rig) -> None:
-    """A refusal of long ago is no reason: 503 by the policy, not 429."""
+    """That others held it long ago is no reason: 503 by the policy, not 429."""
     standing = rig.standing(make_caller("project"))
     name = ("project", "p", standing.day.month)
-    rig.wire.spend(name, "another", 950)
+    rig.wire.authority.granted[name, "another"] = GrantRow(name, 950, None, 1)
     with pytest.raises(QuotaExceeded):
         await rig.take(make_caller("project"), 100)
     rig.wire.seconds = 10.0
     await asyncio.sleep(ASK_TIMEOUT + 1.5)
+    with pytest.raises(BudgetUnavailable):
+        await rig.take(make_caller("project"), 100, wait=0.05)
+
+
+async def test_what_is_spent_stays_spent_where_answers_are_late(rig: Rig) -> None:
+    """429 on the strength of an old answer, as long as somebody answers at all; after that the policy decides."""
+    name = ("project", "p", rig.standing(make_caller("project")).day.month)
+    rig.wire.spend(name, "another", 950)
+    with pytest.raises(QuotaExceeded):
+        await rig.take(make_caller("project"), 100)
+    await asyncio.sleep(2.1)
+    rig.wire.seconds = 10.0
+    with pytest.raises(QuotaExceeded):
+        await rig.take(make_caller("project"), 100, wait=0.05)
+    await asyncio.sleep(2 * ASK_TIMEOUT + 0.5)
+    assert rig.grants.asking.is_silent
     with pytest.raises(BudgetUnavailable):
         await rig.take(make_caller("project"), 100, wait=0.05)
 

@@ -14,7 +14,7 @@ from usage.domain.grants import Decision, Unit, decide
 from usage.outbound.grants_store import ScopeBooks
 from usage.use_cases.answer_grants import answer_scope
 
-PLENTY = Unit(limit=None)
+PLENTY = Unit(limit=None, believed=None)
 
 
 def tokens(unit: Unit, *, active: int = 1, returning: bool = False) -> Decision:
@@ -118,6 +118,38 @@ def test_a_return_that_cannot_be_decided_is_neither_stored_nor_undone() -> None:
     )
 
 
+def test_a_limit_that_was_away_for_a_moment_took_nothing_from_who_did_not_hear() -> None:
+    """The boot works on with its grant, so it is kept for it; one that knows of no limit has none to keep."""
+    away = replace(BOOKS, limit_version=2, limit_tokens=None)
+    answer, row = answer_scope(ask_of(granted_tokens=600, settled_tokens=210), away, None, active_gateways=1)
+    assert row is not None
+    assert (answer.status, answer.granted_tokens, row.tokens, row.nanousd) == ("granted", None, 600, None)
+    answer, row = answer_scope(ask_of(granted_tokens=None, settled_tokens=210, limit_version=2), away, None, active_gateways=1)
+    assert row is not None
+    assert (answer.granted_tokens, row.tokens) == (None, None)
+
+
+def test_what_a_boot_works_with_counts_where_the_books_have_forgotten_it() -> None:
+    """They were restored to an earlier state: what it tells is not promised again to others."""
+    answer, row = answer_scope(ask_of(granted_tokens=850, settled_tokens=210), BOOKS, None, active_gateways=1)
+    assert row is not None
+    assert (answer.status, answer.granted_tokens, row.tokens) == ("granted", 850, 850)
+
+
+def test_an_ask_that_knows_less_than_is_booked_is_not_decided() -> None:
+    """Counted from there, the grant would be worth more than it is: the boot asks again, or has forgotten what it spent."""
+    answer, row = answer_scope(ask_of(granted_tokens=0, settled_tokens=150, need_tokens=10), BOOKS, None, active_gateways=1)
+    assert (answer.status, answer.granted_tokens, row) == ("stale_limits", 0, None)
+    answer, row = answer_scope(
+        ask_of(granted_tokens=600, settled_tokens=150, reserved_tokens=50, need_tokens=10), BOOKS, None, active_gateways=1
+    )
+    assert answer.status == "granted"
+    away = replace(BOOKS, limit_tokens=None)
+    assert answer_scope(ask_of(granted_tokens=None), away, None, active_gateways=1)[0].status == "granted"
+    returned = ask_of(granted_tokens=150, settled_tokens=150, returning=True)
+    assert answer_scope(returned, BOOKS, None, active_gateways=1)[0].granted_tokens == 200
+
+
 @dataclass
 class Boot:
     """Both sides of one gateway boot: what it knows itself, and what the books say of it."""
@@ -142,12 +174,13 @@ class Boot:
 class Budget(RuleBasedStateMachine):
     """Four boots and an authority; asks and answers are delayed, lost, repeated and reordered, bookings lag, boots end.
 
-    The authority may know older limits than an ask does; an operator may release a boot that then turns out to live.
+    The authority may know older limits than an ask does; the limit may be away for a while, of which no boot hears; an operator may
+    release a boot that then turns out to live.
     """
 
     @initialize(limit=st.integers(0, 2_000))
     def begin(self, limit: int) -> None:
-        self.limit = limit
+        self.limit, self.away = limit, False
         self.boots = [Boot() for _ in range(4)]
 
     boot_number = st.integers(0, 3)
@@ -195,6 +228,20 @@ class Budget(RuleBasedStateMachine):
             assert row is None
             assert (answer.granted_tokens or 0) <= (ask.granted_tokens or 0), "what is being returned is not handed back"
         boot.answers.append(answer)
+
+    @rule(number=boot_number, need=st.integers(0, 300), want=st.integers(0, 600), returning=st.booleans())
+    def converse(self, number: int, need: int, want: int, returning: bool) -> None:
+        """A gateway asks, is heard, and hears the answer, as it goes where nothing is lost."""
+        boot = self.boots[number]
+        if not boot.ended:
+            self.ask(number, need, want, returning)
+            self.hear(number, len(boot.asks) - 1, keep=False, behind=False)
+            self.learn(number, len(boot.answers) - 1, keep=False)
+
+    @rule()
+    def remove_or_set_the_limit(self) -> None:
+        """It is the same when it comes back."""
+        self.away = not self.away
 
     @rule(number=boot_number, pick=st.integers(0, 20), keep=st.booleans())
     def learn(self, number: int, pick: int, keep: bool) -> None:
@@ -282,7 +329,7 @@ class Budget(RuleBasedStateMachine):
             spent_tokens=sum(boot.booked for boot in self.boots),
             spent_nanousd=0,
             limit_version=1,
-            limit_tokens=self.limit,
+            limit_tokens=None if self.away else self.limit,
             limit_nanousd=None,
             ask_seq=asking.stored_seq,
             granted_tokens=asking.granted,
@@ -300,4 +347,4 @@ def _since_release(boot: Boot, spent: int) -> int:
 
 
 TestBudget = Budget.TestCase
-TestBudget.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+TestBudget.settings = settings(max_examples=800, stateful_step_count=40, deadline=None)

@@ -175,8 +175,11 @@ def holds_left(rig: Rig, targets: Sequence[Target]) -> list[str]:
     found = []
     for name, port in rig.gateways.items():
         for target in targets:
-            status, answer = http.request(port, "/v1/quota", bearer=target.key, timeout=30)
+            asked = f"/v1/quota?user={target.end_user}" if target.end_user else "/v1/quota"
+            status, answer = http.request(port, asked, bearer=target.key, timeout=30)
             assert status == 200, (name, status, answer)
+            shown = {scope["scope"] for scope in answer["data"]}
+            assert target.scenario.owner in shown, (target.scenario.name, shown)
             for scope in answer["data"]:
                 here = scope["this_gateway"]
                 if here["held_tokens"] or here["held_nanousd"]:

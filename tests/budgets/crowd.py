@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 import re
+import socket
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -27,6 +28,9 @@ BODIES: tuple[tuple[int, dict[str, Any]], ...] = (
     (2, {"model": "sim-fault-missing-usage", "max_tokens": 30}),
 )
 HANGS_UP = 0.08
+READS_SLOWLY = 0.06
+SLOW_READS = 512
+"""Bytes at a time, so much slower than the provider makes them that a long stream waits in the gateway."""
 
 EXPECTED = frozenset(
     (
@@ -77,14 +81,16 @@ class Crowd:
             await asyncio.sleep(draw.uniform(0.3, 1.5) if outcome != "200" else draw.uniform(0, 0.2))
 
     async def _exchange(self, target: Target, draw: random.Random) -> str:
-        reader, writer = await asyncio.open_connection(LOOPBACK, draw.choice(self._ports))
+        slowly = draw.random() < READS_SLOWLY
+        reader, writer = await _connect(draw.choice(self._ports), slowly=slowly)
         try:
             writer.write(_request(target, draw))
             await writer.drain()
             if draw.random() < HANGS_UP:
                 await asyncio.sleep(draw.uniform(0, 0.1))
                 return "left"
-            return self._judge(await reader.read(-1))
+            begun = await _read_slowly(reader, draw) if slowly else b""
+            return self._judge(begun + await reader.read(-1))
         finally:
             writer.transport.abort()
 
@@ -100,6 +106,30 @@ class Crowd:
         if found and whole:
             self.answered.add(found[1].decode())
         return "200" if whole else "200 cut"
+
+
+async def _connect(port: int, *, slowly: bool) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """`slowly`: with next to nothing kept on the client's side."""
+    if not slowly:
+        return await asyncio.open_connection(LOOPBACK, port)
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.setblocking(False)
+    try:
+        await asyncio.get_running_loop().sock_connect(client, (LOOPBACK, port))
+        return await asyncio.open_connection(sock=client, limit=SLOW_READS)
+    except BaseException:
+        client.close()
+        raise
+
+
+async def _read_slowly(reader: asyncio.StreamReader, draw: random.Random) -> bytes:
+    """What comes in some seconds; after that it reads on, as fast as it comes."""
+    begun, until = b"", time.monotonic() + draw.uniform(0, 6)
+    while time.monotonic() < until and (piece := await reader.read(SLOW_READS)):
+        begun += piece
+        await asyncio.sleep(0.05)
+    return begun
 
 
 def _request(target: Target, draw: random.Random) -> bytes:

@@ -70,6 +70,16 @@ def test_end_users_have_a_budget_each(world: World) -> None:
         spent += answer.json["usage"]["total_tokens"]
     assert refused_by(answer) == "end_user.daily_tokens"
     assert 0 < spent <= 2_000
+
+    def shown(query: str) -> dict[str, Any]:
+        told = call("GET", f"{world.gateway.url}/v1/quota{query}", bearer=project.key).json["data"]
+        return {quota["scope_id"].partition("/")[2]: quota for quota in told if quota["scope"] == "end_user"}
+
+    assert shown("") == {}
+    assert (shown("?user=ada")["ada"]["limit_tokens"], shown("?user=ada")["ada"]["this_gateway"]["held_tokens"]) == (2_000, 0)
+    eventually(lambda: shown("?user=ada")["ada"]["used_tokens"] == spent)
+    too_long = call("GET", f"{world.gateway.url}/v1/quota?user={'x' * 257}", bearer=project.key)
+    assert (too_long.status, too_long.json["error"]["param"]) == (400, "user")
     assert world.gateway.chat(project, user="grace", **CAPPED).status == 200
 
 

@@ -11,6 +11,9 @@ from msgspec import Meta, Raw
 
 from gateway.domain.refusals import BadRequest
 
+LONGEST_USER = 256
+"""Characters of the field `user`."""
+
 TokenCap = Annotated[int, Meta(ge=1, le=10_000_000)]
 
 
@@ -65,7 +68,7 @@ class ChatRequest(msgspec.Struct):
     max_completion_tokens: TokenCap | None = None
     n: Annotated[int, Meta(ge=1, le=128)] | None = None
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
-    user: Annotated[str, Meta(max_length=256)] | None = None
+    user: Annotated[str, Meta(max_length=LONGEST_USER)] | None = None
     modalities: list[str] | None = None
     tools: list[Tool] | None = None
     service_tier: str | None = None
@@ -80,8 +83,7 @@ class ChatRequest(msgspec.Struct):
     @property
     def end_user(self) -> str | None:
         """On whose behalf the client asks, by OpenAI's field `user`; without the one character that no database keeps."""
-        user = self.user
-        return user if user is None or "\0" not in user else user.replace("\0", "\ufffd")
+        return None if self.user is None else end_user_of(self.user)
 
     def characters(self) -> int:
         """Characters of all text content: what the choice of a tier goes by."""
@@ -166,6 +168,11 @@ _CAP_FIELDS = ("max_tokens", "max_completion_tokens")
 """Upstreams differ in which they obey."""
 
 RAW_INCLUDE_USAGE = Raw(b'{"include_usage":true}')
+
+
+def end_user_of(user: str) -> str:
+    """An end user's name as limits and books have it."""
+    return user.replace("\0", "\ufffd") if "\0" in user else user
 
 
 def read(body: bytes) -> tuple[ChatRequest, Fields]:

@@ -1,11 +1,12 @@
 """The hot routes as FastAPI knows them: for OpenAPI and /docs only, they are answered before a request gets here."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel, Field
 
+from gateway.domain.chat_request import LONGEST_USER
 from gateway.domain.refusals import RouteNotFound
 
 
@@ -85,9 +86,15 @@ def documented_routes() -> APIRouter:
     async def models() -> dict[str, Any]:
         raise RouteNotFound("models")
 
-    @router.get("/quota", responses=_KEY_ERRORS, summary="Where the key's budget stands")
-    async def quota() -> dict[str, Any]:
-        raise RouteNotFound("quota")
+    @router.get(
+        "/quota",
+        responses=_KEY_ERRORS | {400: _ERRORS[400], 503: {"model": Error, "description": "`budget_unavailable`"}},
+        summary="Where the key's budget stands",
+    )
+    async def quota(
+        user: Annotated[str | None, Query(max_length=LONGEST_USER, description="With the limits of this end user")] = None,
+    ) -> dict[str, Any]:
+        raise RouteNotFound(user or "quota")
 
     @router.post("/estimate", responses=_ERRORS, summary="What a chat completion would need and cost, without making it")
     async def estimate(body: ChatCompletionRequest) -> dict[str, Any]:

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qs
 
 import msgspec
 
 from common.contracts.identifiers import uuid7
 from gateway.domain.caller import Caller
+from gateway.domain.chat_request import LONGEST_USER, end_user_of
+from gateway.domain.refusals import BadRequest
 from gateway.domain.routing import Routes
 from gateway.inbound.request_body import Receive, Scope, Send, read_body
 from gateway.inbound.waiting_requests import WaitingRequests
@@ -45,8 +48,8 @@ class QuotaRoute:
         self._address = address
 
     async def __call__(self, caller: Caller, scope: Scope, _receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        await _send_json(send, self._show(caller, self._address(scope)))
+        """Answer one request; raises Refusal. `?user=`: with the limits of that end user."""
+        await _send_json(send, self._show(caller, self._address(scope), _end_user(scope)))
 
 
 class EstimateRoute:
@@ -80,6 +83,16 @@ class ExplainRoute:
         """Answer one request; raises Refusal."""
         request_id = scope["path"].split("/")[-2][:LONGEST_REQUEST_ID]
         await _send_json(send, await self._explain(caller, request_id))
+
+
+def _end_user(scope: Scope) -> str | None:
+    """Raises BadRequest."""
+    found = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True).get("user")
+    if found is None:
+        return None
+    if len(found[0]) > LONGEST_USER:
+        raise BadRequest(f"`user` is longer than {LONGEST_USER} characters.", param="user")
+    return end_user_of(found[0])
 
 
 async def _send_json(send: Send, value: Any) -> None:

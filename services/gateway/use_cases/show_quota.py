@@ -59,18 +59,18 @@ class ShowQuota:
     dearest: ModelPrice
     most_in_flight: int
 
-    def __call__(self, caller: Caller, address: str) -> dict[str, Any]:
+    def __call__(self, caller: Caller, address: str, end_user: str | None = None) -> dict[str, Any]:
         """JSON-ready: budgets of everything that counts and limits per minute, those of the client's address among them, with the
-        bound on overspending.
+        bound on overspending. Raises BudgetUnavailable for one end user more than can be kept apart.
         """
         now_ms = self.take_hold.grants.now_ms()
         day = self.calendar.day(caller.organization.zone_at(now_ms), now_ms)
-        standing = self.take_hold.standing(caller, day, None)
+        standing = self.take_hold.standing(caller, day, end_user)
         # The project's month first, whether it has a limit or not; of the others those that have one.
         first = standing.accounts[0]
         shown = [(first, caller.project.enforcement), *(pair for pair in standing.limited if pair[0] is not first)]
         now = time.monotonic()
-        rated = self.take_rate.rated(caller, None, address).rated
+        rated = self.take_rate.rated(caller, end_user, address).rated
         gateways = self.take_hold.grants.gateways
         return {
             "object": "list",

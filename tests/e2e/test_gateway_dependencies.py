@@ -1,5 +1,7 @@
 """NATS, Postgres, usage and Valkey killed and brought back: requests go on as far as promised, and nothing of them is lost."""
 
+import http.client
+import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -253,6 +255,35 @@ def test_a_key_revoked_while_its_budget_is_asked_for(fragile: World) -> None:
     row = fragile.wait_booked(project, 2)[1]
     assert (row["status"], row["error_code"], row["attempts"]) == ("refused", "invalid_api_key", [])
     fragile.compare(project, 2)
+    fragile.remove_gateway(patient)
+
+
+def test_a_client_that_leaves_while_its_budget_is_asked_for(fragile: World) -> None:
+    """It has not been let in: nothing goes to a provider, nothing is held or booked, and its place is free."""
+    project = fragile.new_project(tokens=10**9)
+    patient = fragile.add_gateway(GRANT_WAIT_MS="45000")
+    assert patient.chat(project, **CAPPED).status == 200
+    fragile.wait_booked(project, 1)  # what a killed worker holds comes back only after the ack wait
+    fragile.usage.kill()
+    try:
+        waits = patient.metric("codexflow_gateway_grant_waits")
+        client = http.client.HTTPConnection("127.0.0.1", patient.port, timeout=60)
+        body = {"model": "sim-fast-1", "max_tokens": 10**7, "messages": [{"role": "user", "content": "Hello!"}]}
+        headers = {"authorization": f"Bearer {project.key}", "content-type": "application/json"}
+        client.request("POST", "/v1/chat/completions", json.dumps(body), headers)
+        eventually(lambda: patient.metric("codexflow_gateway_grant_waits") > waits)
+        assert patient.metric("codexflow_gateway_in_flight") == 1
+        client.close()
+        eventually(lambda: patient.metric("codexflow_gateway_in_flight") == 0)
+    finally:
+        fragile.usage.start()
+        fragile.wait_ready()
+    eventually(lambda: patient.chat(project, **CAPPED).status == 200)
+    quota = call("GET", f"{patient.url}/v1/quota", bearer=project.key).json["data"][0]
+    assert quota["this_gateway"]["held_tokens"] == 0
+    rows = fragile.wait_booked(project, 2)
+    assert {row["status"] for row in rows} <= {"ok", "refused"}
+    assert sum(len(row["attempts"]) for row in rows) == 2
     fragile.remove_gateway(patient)
 
 

@@ -180,6 +180,20 @@ def test_a_sliced_minute_is_not_used_up_by_a_large_cap(world: World) -> None:
         assert int(response.headers["x-ratelimit-remaining-tokens"]) > 3_000
 
 
+def test_a_cached_answer_counts_as_a_request_and_not_its_tokens(world: World) -> None:
+    """And tells where the limits stand, as every answer does."""
+    project = world.new_project(limits={"requests_per_minute": 50, "tokens_per_minute": 50_000})
+    exact = {"model": "fast", "temperature": 0, "max_tokens": 20}
+    answers = [world.gateway.chat(project, **exact)]
+    while answers[-1].headers["x-codexflow-cache"] != "hit" and len(answers) < 20:
+        answers.append(world.gateway.chat(project, **exact))
+    answers.append(world.gateway.chat(project, **exact))
+    earlier, later = answers[-2:]
+    assert (earlier.headers["x-codexflow-cache"], later.headers["x-codexflow-cache"]) == ("hit", "hit")
+    assert int(later.headers["x-ratelimit-remaining-requests"]) < int(earlier.headers["x-ratelimit-remaining-requests"])
+    assert int(later.headers["x-ratelimit-remaining-tokens"]) >= int(earlier.headers["x-ratelimit-remaining-tokens"])
+
+
 def test_a_shadow_rate_limit_says_what_it_would_refuse(world: World) -> None:
     """Once it is used up; everything is let in."""
     project = world.new_project(enforcement="shadow", limits={"requests_per_minute": 3})

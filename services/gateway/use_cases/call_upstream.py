@@ -293,6 +293,6 @@ class CallUpstream:
                     previous_unbilled=unbilled,
                 )
             )
-        except SpoolFull:
+        except (SpoolFull, OSError):
             return False
         return True

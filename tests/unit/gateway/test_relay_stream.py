@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from gateway.domain.caller import join
 from gateway.domain.learned_usage import LearnedUsage
 from gateway.domain.routing import Candidate, Routes, make_route
 from gateway.domain.run import Run
+from gateway.outbound.event_spool.errors import SpoolFull
 from gateway.outbound.event_spool.spool import EventSpool
 from gateway.outbound.grants import Grants
 from gateway.outbound.meters import Meters
@@ -25,7 +28,7 @@ from gateway.use_cases.plan_request import PlanRequest
 from gateway.use_cases.relay_stream import ActiveStreams, RelayedStream
 from gateway.use_cases.settle_request import SettleRequest
 from gateway.use_cases.take_hold import TakeHold
-from tests.unit.gateway.spool_makers import SMALLEST_SEGMENT
+from tests.unit.gateway.spool_makers import SMALLEST_SEGMENT, make_attempt, make_start
 
 BOOK = built_in_book()
 CANDIDATE = Candidate("u", "gpt-4o", b'"gpt-4o"', BOOK.find("gpt-4o"), family="o200k_base")
@@ -44,15 +47,16 @@ DONE = b"data: [DONE]\n\n"
 
 
 class Rig:
-    """A sliced stream whose hold is exactly its first slice: nobody can be asked for the next one."""
+    """A sliced stream whose hold is exactly its first slice, unless more was `granted`: nobody can be asked for the next one."""
 
-    def __init__(self, folder: Path, *pieces: bytes) -> None:
+    def __init__(self, folder: Path, *pieces: bytes, granted: int = 0, wait_seconds: float = 0.05) -> None:
         grants = Grants(Client(), gateway="g", boot="b", expected=(100, 0))
         take_hold = TakeHold(grants, Calendar())
         self.spool = EventSpool.open(folder, segment_bytes=SMALLEST_SEGMENT, max_bytes=16 * SMALLEST_SEGMENT)
         learned = LearnedUsage()
         plan = PlanRequest(ROUTES, take_hold.calendar, take_hold, learned, lambda *_: None, BOOK.dearest(), 0.05)
-        self.run = self._admitted(plan, take_hold)
+        self.run = self._admitted(plan, take_hold, granted)
+        self.spool.start(make_start(self.run.event_id))
         answer = Exchange(asyncio.get_running_loop(), None)
         answer.parts = list(pieces[1:])
         answer.end(None)
@@ -62,11 +66,11 @@ class Rig:
             SettleRequest(self.spool, Meters(), learned, BOOK.version),
             ActiveStreams(),
             None,
-            ExtendHold(take_hold, self.spool, 0.05),
+            ExtendHold(take_hold, self.spool, wait_seconds),
         )
 
     @staticmethod
-    def _admitted(plan: PlanRequest, take_hold: TakeHold) -> Run:
+    def _admitted(plan: PlanRequest, take_hold: TakeHold, granted: int) -> Run:
         organization = OrganizationRecord(organization_id="o", version=1, status="active")
         limits = Limits(version=1, monthly_tokens=10**6)
         project = ProjectRecord(
@@ -88,12 +92,17 @@ class Rig:
                     period=account.period,
                     seq=1,
                     status="granted",
-                    granted_tokens=tokens,
+                    granted_tokens=max(tokens, granted),
                 )
             )
         assert take_hold.take_now(run.hold, run.standing, tokens, nanousd)
         run.candidate = CANDIDATE
         return run
+
+    @property
+    def held(self) -> int:
+        """By the account of its budget."""
+        return self.run.standing.limited[0][0].reserved_tokens
 
     async def heard(self) -> bytes:
         """All that the client gets."""
@@ -132,3 +141,39 @@ async def test_a_stream_that_goes_on_without_a_further_slice_is_ended(tmp_path: 
     assert rig.stream.failure is not None
     assert heard.count(b'"length"') == 1
     assert DONE not in heard
+
+
+async def test_a_client_that_leaves_while_a_slice_is_awaited(tmp_path: Path) -> None:
+    """The slice does not come: the stream is booked at what has come, and nothing stays held."""
+    rig = Rig(tmp_path, BEYOND_THE_SLICE, BEYOND_THE_SLICE + STOP + USAGE + DONE, wait_seconds=0.5)
+    first_slice = rig.held
+    reading = asyncio.create_task(rig.stream.next_chunk())
+    await asyncio.sleep(0.1)
+    assert not reading.done()
+    assert rig.held == first_slice > 0
+    rig.stream.client_left()
+    await reading
+    assert (rig.run.settled, rig.run.attempts[0].outcome, rig.held) == (True, "client_closed", 0)
+    assert rig.run.attempts[0].usage.completion_tokens >= 1_000
+    rig.spool.close()
+
+
+def append_until_full(append: Callable[[int], None]) -> None:
+    """Fails where it never comes to that."""
+    with suppress(SpoolFull):
+        for number in range(100_000):
+            append(number)
+        pytest.fail("the spool is never full")
+
+
+async def test_a_slice_that_cannot_be_written_down_ends_the_stream(tmp_path: Path) -> None:
+    """The disk is full: what would be held is not on record, so the stream ends, is booked and holds nothing any more."""
+    rig = Rig(tmp_path, BEYOND_THE_SLICE, BEYOND_THE_SLICE + STOP + USAGE + DONE, granted=10**6)
+    append_until_full(lambda number: rig.spool.start(make_start(f"another-{number}", end_user="x" * 60_000)))
+    append_until_full(lambda _: rig.spool.attempt(make_attempt("another-0")))
+    heard = await rig.heard()
+    assert rig.stream.failure is not None
+    assert rig.stream.failure.code == "spool_full"
+    assert heard.count(b'"length"') == 1
+    assert (rig.run.settled, rig.held) == (True, 0)
+    assert rig.spool.folder.last == 1

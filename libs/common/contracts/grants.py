@@ -60,8 +60,8 @@ class ScopeAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
     status: granted | exhausted (what was needed is not there; used + held leave less) | recalling (it is not there now, but other
     boots hold enough and have been asked to return what they do not need: ask again at once) | stale_limits (usage has not seen the
-    asked limit version yet, or has booked more of this boot than the ask knows of: nothing of the ask has been stored, a return has not
-    been heard, ask again) | closed (this boot has been
+    asked limit version yet, or has booked more of this boot than it remembers to have spent: nothing of the ask has been stored, a return
+    has not been heard, ask again) | closed (this boot has been
     closed or released: it is granted 0 in every unit that has a limit, and must stop spending).
     """
 

@@ -88,7 +88,7 @@ def documented_routes() -> APIRouter:
 
     @router.get(
         "/quota",
-        responses=_KEY_ERRORS | {400: _ERRORS[400], 503: {"model": Error, "description": "`budget_unavailable`"}},
+        responses=_KEY_ERRORS | {400: _ERRORS[400]},
         summary="Where the key's budget stands",
     )
     async def quota(

@@ -87,7 +87,7 @@ class ExplainRoute:
 
 def _end_user(scope: Scope) -> str | None:
     """Raises BadRequest."""
-    found = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True).get("user")
+    found = parse_qs(scope["query_string"].decode(errors="replace"), keep_blank_values=True).get("user")
     if found is None:
         return None
     if len(found[0]) > LONGEST_USER:

@@ -1,6 +1,7 @@
 """Show where the caller's budget stands: what usage last said of the ledger, and what this gateway holds and may still spend."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,10 +10,11 @@ from common.contracts.events import QuotaState
 from common.contracts.periods import period_end
 from common.contracts.prices import ModelPrice
 from gateway.domain.budget import ScopeAccount
-from gateway.domain.calendar import Calendar, is_long_over
+from gateway.domain.calendar import Calendar, LocalDay, is_long_over
 from gateway.domain.caller import Caller
 from gateway.domain.limit_views import held_here, rate_views, text_of
 from gateway.domain.overspend import overspend_bound
+from gateway.domain.scopes import budget_scopes, limits_of_period
 from gateway.use_cases.take_hold import TakeHold
 from gateway.use_cases.take_rate import TakeRate
 
@@ -61,16 +63,18 @@ class ShowQuota:
 
     def __call__(self, caller: Caller, address: str, end_user: str | None = None) -> dict[str, Any]:
         """JSON-ready: budgets of everything that counts and limits per minute, those of the client's address among them, with the
-        bound on overspending. Raises BudgetUnavailable for one end user more than can be kept apart.
+        bound on overspending. `end_user`: with the budgets of that one, about whom nothing is kept for it.
         """
         now_ms = self.take_hold.grants.now_ms()
         day = self.calendar.day(caller.organization.zone_at(now_ms), now_ms)
-        standing = self.take_hold.standing(caller, day, end_user)
+        standing = self.take_hold.standing(caller, day, None)
         # The project's month first, whether it has a limit or not; of the others those that have one.
         first = standing.accounts[0]
         shown = [(first, caller.project.enforcement), *(pair for pair in standing.limited if pair[0] is not first)]
+        if end_user is not None:
+            shown += self._of_end_user(caller, day, end_user)
         now = time.monotonic()
-        rated = self.take_rate.rated(caller, end_user, address).rated
+        rated = self.take_rate.rated(caller, None, address).rated
         gateways = self.take_hold.grants.gateways
         return {
             "object": "list",
@@ -78,6 +82,17 @@ class ShowQuota:
             "rate_limits": [view for scope, enforcement in rated for view in rate_views(scope, enforcement, now)],
             "overspend_bound": overspend_bound(caller, self.dearest, most_in_flight=self.most_in_flight * gateways),
         }
+
+    def _of_end_user(self, caller: Caller, day: LocalDay, end_user: str) -> Iterator[tuple[ScopeAccount, Enforcement]]:
+        for scope in budget_scopes(caller, end_user):
+            for period in (day.month, day.day):
+                limits = limits_of_period(scope.limits, period)
+                if scope.name == "end_user" and limits != (None, None):
+                    known = self.take_hold.grants.accounts.get((scope.name, scope.scope_id, period))
+                    yield (
+                        known or ScopeAccount(scope.name, scope.scope_id, period, *limits, scope.limits.version),
+                        scope.enforcement,
+                    )
 
     def _describe(self, account: ScopeAccount, enforcement: Enforcement, zone: str) -> dict[str, Any]:
         used_tokens, used_nanousd, as_of = self._used(account)

@@ -1,5 +1,6 @@
 """An envelope taken apart: the rows that can be booked, and what must be parked, with its reason."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,9 @@ from usage.domain.settled_rows import BadEvent, SettledRow, row_of
 
 _whole = msgspec.json.Decoder(list[RequestSettled])
 _pieces = msgspec.json.Decoder(list[msgspec.Raw])
+_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+"""The escape, not a backslash that is written as two before the same five characters."""
+
 _one = msgspec.json.Decoder(RequestSettled)
 
 
@@ -41,7 +45,7 @@ def open_envelope(body: bytes, headers: Mapping[str, str], book: PriceBook) -> E
     except BadHeaders as bad:
         return Envelope((), None, Parked(body, f"header {bad}"))
     # The database cannot store NUL in text; clients can send it (a user name, a tag).
-    text = body.replace(b"\\u0000", b"\\ufffd") if b"\\u0000" in body else body
+    text = _NUL.sub(rb"\1\\ufffd", body) if b"\\u0000" in body else body
     try:
         pieces = _decode(text)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as bad:

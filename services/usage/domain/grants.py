@@ -42,11 +42,11 @@ class Unit:
         return max(self.spent, self.settled + self.reserved)
 
     @property
-    def knows_less_than_is_booked(self) -> bool:
-        """The ask is older than what has been booked meanwhile, or the boot has forgotten what it spent: counted from there, its grant
-        would be worth more than it is.
+    def has_forgotten(self) -> bool:
+        """The boot has forgotten what it spent: counted from there, its grant would be worth more than it is. An ask that is only older
+        than what has been booked meanwhile comes from a boot that works with a grant which covered that.
         """
-        return self.limit is not None and self.settled + self.reserved < self.spent
+        return self.limit is not None and max(self.settled + self.reserved, self.believed or 0) < self.spent
 
     @property
     def floor(self) -> int:

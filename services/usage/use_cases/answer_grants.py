@@ -43,7 +43,7 @@ class AnswerGrants:
     async def __call__(self, ask: GrantAsk) -> GrantAnswer:
         """Raises one of database.TRANSIENT when the books cannot be had: then there is no answer, never a wrong one."""
         answers = await self._decide(ask)
-        if any(answer.status == "stale_limits" for answer in answers):
+        if any(map(_is_behind, ask.asks, answers)):
             self._behind()
         wanted = tuple((one.scope, one.scope_id, one.period) for one in answers if one.status == "recalling")
         if wanted:
@@ -129,16 +129,18 @@ def answer_scope(
         return _answer(ask, books, "closed", (0, 0)), None
     if books.limit_version is None or ask.limit_version > books.limit_version:
         return _answer(ask, books, "stale_limits", granted, said=_unheard(ask, granted)), None
-    if earlier or (books.ask_seq is not None and ask.seq <= books.ask_seq):
-        return _answer(ask, books, "granted", granted), None
     units = units_of(ask, books)
-    if not ask.returning and any(unit.knows_less_than_is_booked for unit in units):
+    has_forgotten = any(unit.has_forgotten for unit in units)
+    if has_forgotten and not ask.returning:
         return _answer(ask, books, "stale_limits", granted, said=_own(ask)), None
+    if earlier or (books.ask_seq is not None and ask.seq <= books.ask_seq):
+        return _answer(ask, books, "granted", granted, said=_unheard(ask, granted) if has_forgotten else None), None
     decision = decide(units, active_gateways=active_gateways, returning=ask.returning)
     tokens, nanousd = decision.granted
     row = GrantRow(_scope(ask), tokens, nanousd, ask.seq)
     status = "recalling" if decision.status == "exhausted" and could_be_recalled(units) else decision.status
-    return _answer(ask, books, status, decision.granted), row
+    said = _unheard(ask, decision.granted) if has_forgotten else None
+    return _answer(ask, books, status, decision.granted, said=said), row
 
 
 def units_of(ask: ScopeAsk, books: ScopeBooks) -> tuple[Unit, Unit]:
@@ -224,6 +226,11 @@ def _answer(ask: ScopeAsk, books: ScopeBooks, status: str, granted: Amounts, *, 
         limit_tokens=books.limit_tokens,
         limit_nanousd=books.limit_nanousd,
     )
+
+
+def _is_behind(ask: ScopeAsk, answer: ScopeAnswer) -> bool:
+    """Whether the books know older limits than the ask, or none."""
+    return answer.status == "stale_limits" and (not answer.limit_version or answer.limit_version < ask.limit_version)
 
 
 def _scope(ask: ScopeAsk) -> Scope:

@@ -116,3 +116,13 @@ def test_costs_are_checked_against_the_same_version() -> None:
     assert cost_agrees(priced(right + 1, version="1999-01-01"), BOOK) is None
     assert cost_agrees(priced(right + 1, cost_status="estimated"), BOOK) is None
     assert cost_agrees(msgspec.structs.replace(priced(right), cost_nanousd=1), BOOK) is False
+
+
+@pytest.mark.parametrize(
+    ("user", "stored"),
+    [("a\0b", "a\ufffdb"), ("\0\0", "\ufffd\ufffd"), (r"a\u0000b", r"a\u0000b"), ("\\\0", "\\\ufffd"), (r"\\u0000", r"\\u0000")],
+)
+def test_nul_and_nothing_else_is_replaced(user: str, stored: str) -> None:
+    """The database keeps no NUL; a backslash before the same characters is just text."""
+    (row,) = opened(msgspec.json.encode([make_event(PROJECT, BOOT, end_user=user)])).rows
+    assert row.event.end_user == stored

@@ -20,7 +20,7 @@ SELECT min(to_date(right(c.relname, 8), 'YYYYMMDD'))
 FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
 WHERE i.inhparent = 'requests'::regclass AND c.relname ~ '^requests_[0-9]{8}$'
 HAVING count(*) > 0
-ON CONFLICT DO NOTHING;
+ON CONFLICT (only_row) DO UPDATE SET raw_from = greatest(dropped_days.raw_from, excluded.raw_from);
 """
 
 

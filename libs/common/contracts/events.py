@@ -59,8 +59,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cache answered or did not. `limit`: the limit that refused it (`project.monthly_cost`), `would_refuse`: those that would have,
     were they enforced, or the code of what they could not bound (`unbounded_input`). `estimate`: how the prompt was counted.
     `waited_us`: for its limits. `slices`: extensions of the hold. `no_grant`: the policy that let it pass without a grant.
-    `limits`: what it counted against, with blanks between: budgets with limits (`project.monthly`), limits per minute and on
-    concurrency (`key.requests_per_minute`).
+    `limits`: what it counted against, a word for each owner, with blanks between: budgets with limits (`project.monthly+daily`), limits
+    per minute and on concurrency (`key.rpm+tpm+concurrency`; `key.requests_per_minute` is read as well).
     """
 
     mode: str = ""

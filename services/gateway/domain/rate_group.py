@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from common.contracts.directory import Enforcement
+from gateway.domain.limit_list import write_limits
 from gateway.domain.rate_headers import Tightest, lines_of, tightest
 from gateway.domain.rate_limit import Amount, RateScope
 
@@ -15,7 +16,7 @@ CHOSEN_SECONDS = 0.1
 class RateGroup:
     """What all requests of the same key and end user have in common. Empty where nothing limits them.
 
-    `limit_names`: as refusals name them, with blanks between.
+    `limit_names`: as events carry them (domain.limit_list).
     """
 
     __slots__ = ("_are_hard", "_chosen_until", "_tightest", "limit_names", "rated", "scopes")
@@ -23,7 +24,7 @@ class RateGroup:
     def __init__(self, rated: tuple[Rated, ...]) -> None:
         self.rated = rated
         self.scopes = tuple(scope for scope, _ in rated)
-        self.limit_names = " ".join(f"{scope.scope}.{name}" for scope in self.scopes for name in scope.limit_names)
+        self.limit_names = write_limits(f"{scope.scope}.{name}" for scope in self.scopes for name in scope.limit_names)
         self._are_hard = all(enforcement == "hard" for _, enforcement in rated)
         self._tightest: Tightest = (None, None)
         self._chosen_until = 0.0

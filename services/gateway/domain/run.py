@@ -22,7 +22,7 @@ class Permit(Protocol):
 
     @property
     def limit_names(self) -> str:
-        """The limits that it counts against, with blanks between."""
+        """The limits that it counts against, as events carry them."""
 
     @property
     def tokens(self) -> int:

@@ -9,6 +9,7 @@ from gateway.domain.budget import ScopeAccount
 from gateway.domain.calendar import LocalDay
 from gateway.domain.caller import Caller
 from gateway.domain.estimate import Mode
+from gateway.domain.limit_list import write_limits
 
 
 @dataclass(slots=True)
@@ -56,7 +57,7 @@ def stand(
         costs_bind=any(account.limit_nanousd is not None for account in binding),
         all_bind=len(binding) == len(limited),
         mode=caller.project.budget_mode if limited or limits_the_minute else "",
-        limit_names=" ".join(account.name for account, _ in limited),
+        limit_names=write_limits(account.name for account, _ in limited),
     )
 
 

@@ -7,6 +7,7 @@ import msgspec
 
 from common.contracts.events import Decision, RequestSettled
 from gateway.domain.caller import Caller
+from gateway.domain.limit_list import read_limits
 from gateway.domain.refusals import ExplanationUnavailable, RequestNotFound
 from gateway.outbound.booked_requests import BookedRequests, Unreachable
 from gateway.use_cases.limit_questions import LimitQuestions
@@ -83,7 +84,7 @@ def explanation(event: RequestSettled) -> dict[str, Any]:
 
 def _counted_against(decision: Decision) -> tuple[list[str], list[str]]:
     """The budgets, and the limits per minute and on concurrency."""
-    named = decision.limits.split()
+    named = read_limits(decision.limits)
     budgets = [name for name in named if name.endswith((".monthly", ".daily"))]
     return budgets, [name for name in named if name not in budgets]
 

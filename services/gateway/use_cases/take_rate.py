@@ -38,7 +38,7 @@ class RatePermit:
 
     @property
     def limit_names(self) -> str:
-        """The limits that it counts against, with blanks between."""
+        """The limits that it counts against, as events carry them."""
         return self._group.limit_names
 
     def take_now(self, requests: int, tokens: int, slots: int) -> bool:

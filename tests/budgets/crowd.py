@@ -7,11 +7,11 @@ import re
 import socket
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from devstack.servers.ports import LOOPBACK
-from tests.budgets.scenarios import Target
+from tests.budgets.scenarios import Scenario, Target
 
 ANSWER_SECONDS = 20.0
 _REQUEST_ID = re.compile(rb"\r\nx-request-id: *(\S+)\r\n", re.IGNORECASE)
@@ -63,14 +63,30 @@ class Crowd:
         self.outcomes: Counter[tuple[str, str]] = Counter()
         self.answered: set[str] = set()
 
-    async def run(self, clients: int, seconds: float) -> None:
-        """Every client asks again and again, soon again after a refusal; none begins anything after the time."""
-        over = time.monotonic() + seconds
-        await asyncio.gather(*(self._client(self._targets[number % len(self._targets)], over) for number in range(clients)))
+    async def run(self, clients: int, seconds: float, *, at_most: float) -> None:
+        """Every client asks again and again, soon again after a refusal, for so long, and on until most budgets have come to their end.
+        None begins anything after `at_most` seconds.
+        """
+        began = time.monotonic()
 
-    async def _client(self, target: Target, over: float) -> None:
+        def goes_on() -> bool:
+            passed = time.monotonic() - began
+            return passed < seconds or (passed < at_most and len(self.exhausted) <= len(self._targets) // 2)
+
+        await asyncio.gather(*(self._client(self._targets[number % len(self._targets)], goes_on) for number in range(clients)))
+
+    @property
+    def exhausted(self) -> list[Target]:
+        """Those whose budget was spent as far as it goes, and refused after that."""
+        return [target for target in self._targets if self._is_exhausted(target.scenario)]
+
+    def _is_exhausted(self, scenario: Scenario) -> bool:
+        refused = self.outcomes[scenario.name, "429 insufficient_quota"] > 0
+        return refused and (not scenario.worth or self.outcomes[scenario.name, "200"] > 0)
+
+    async def _client(self, target: Target, goes_on: Callable[[], bool]) -> None:
         draw = random.Random(self._random.random())
-        while time.monotonic() < over:
+        while goes_on():
             try:
                 outcome = await asyncio.wait_for(self._exchange(target, draw), ANSWER_SECONDS)
             except TimeoutError:

@@ -123,7 +123,7 @@ async def test_nats_killed_and_restarted(usage: UsageProcess, bus: Bus, gateway:
         await eventually(lambda: books.query("SELECT 1 FROM boots WHERE boot = %s AND contiguous = 2", boot))
         await eventually(lambda: usage.status("/readyz") == 200)
         await fresh.put_project(project, version=2, tokens=77)
-        assert (await fresh.ask_tokens(boot, project, 1, limit_version=2, need_tokens=1)).limit_tokens == 77
+        assert (await fresh.ask_tokens(boot, project, 1, limit_version=2, need_tokens=1, settled_tokens=30)).limit_tokens == 77
     finally:
         await fresh.close()
 
@@ -252,7 +252,7 @@ async def test_refused_credentials_leave_no_zombie(usage: UsageProcess, bus: Bus
         await fresh.ship([make_event(project, boot)], boot=boot, first=1)
         await eventually(lambda: books.query("SELECT 1 FROM boots WHERE boot = %s AND contiguous = 1", boot))
         await fresh.put_project(project, tokens=5)
-        assert (await fresh.ask_tokens(boot, project, 1, need_tokens=1)).limit_tokens == 5
+        assert (await fresh.ask_tokens(boot, project, 1, need_tokens=1, settled_tokens=15)).limit_tokens == 5
     finally:
         await fresh.close()
 

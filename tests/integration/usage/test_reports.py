@@ -47,7 +47,7 @@ async def project(gateway: GatewaySide, books: Books, usage: UsageProcess) -> st
     events.append(make_event(project, boot, status="error", http_status=502, cost_status="unpriced", model=""))
     events.append(make_event(project, boot, cache="hit", prompt_tokens=0, completion_tokens=0, cost_nanousd=0, saved_tokens=15))
     await gateway.ship(events, boot=boot, first=1)
-    await gateway.ask_tokens(boot, project, 1, need_tokens=1_000, settled_tokens=90)
+    await gateway.ask_tokens(boot, project, 1, need_tokens=1_000, settled_tokens=90, settled_nanousd=6_000)
     await eventually(lambda: books.query("SELECT 1 FROM boots WHERE boot = %s AND contiguous = 7", boot))
     return project
 

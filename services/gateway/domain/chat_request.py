@@ -214,8 +214,15 @@ def body_for(fields: Fields, request: ChatRequest, *, model: bytes, cap_field: s
     fields["model"] = Raw(model)
     if request.stream:
         fields["stream_options"] = RAW_INCLUDE_USAGE
-    if cap is not None:
+    if cap is not None and not _says_so(fields, request, cap_field, cap):
         for name in _CAP_FIELDS:
             fields.pop(name, None)
         fields[cap_field] = Raw(b"%d" % cap)
     return _encode(fields)
+
+
+def _says_so(fields: Fields, request: ChatRequest, cap_field: str, cap: int) -> bool:
+    """Whether the client has set just that cap, in just the field that the upstream obeys."""
+    if cap_field == "max_tokens":
+        return request.max_tokens == cap and "max_completion_tokens" not in fields
+    return request.max_completion_tokens == cap and "max_tokens" not in fields

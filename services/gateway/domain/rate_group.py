@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from common.contracts.directory import Enforcement
 from gateway.domain.limit_list import write_limits
-from gateway.domain.rate_headers import Tightest, lines_of, tightest
+from gateway.domain.rate_headers import Tightest
 from gateway.domain.rate_limit import Amount, RateScope
 
 Rated = tuple[RateScope, Enforcement]
@@ -26,7 +26,7 @@ class RateGroup:
         self.scopes = tuple(scope for scope, _ in rated)
         self.limit_names = write_limits(f"{scope.scope}.{name}" for scope in self.scopes for name in scope.limit_names)
         self._are_hard = all(enforcement == "hard" for _, enforcement in rated)
-        self._tightest: Tightest = (None, None)
+        self._tightest = Tightest((), 0.0)
         self._chosen_until = 0.0
 
     def take_free(self, requests: int, tokens: int, slots: int, now: float) -> bool:
@@ -73,9 +73,9 @@ class RateGroup:
     def header_lines(self, now: float) -> bytes:
         """Where the tightest limits stand."""
         if now >= self._chosen_until:
-            self._tightest = tightest(self.scopes, now)
+            self._tightest = Tightest(self.scopes, now)
             self._chosen_until = now + CHOSEN_SECONDS
-        return lines_of(self._tightest, now)
+        return self._tightest.lines(now)
 
     def header_lines_now(self, now: float) -> bytes:
         """The same, chosen now: for whoever is refused."""

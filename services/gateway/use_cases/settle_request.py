@@ -131,7 +131,8 @@ class SettleRequest:
 def _decision(run: Run) -> Decision:
     permit, would_refuse, limits = run.permit, run.would_refuse, run.standing.limit_names
     if permit is not None:
-        would_refuse = (*would_refuse, *permit.would_refuse)
+        if permit.would_refuse:
+            would_refuse = (*would_refuse, *permit.would_refuse)
         limits = f"{limits} {permit.limit_names}" if limits else permit.limit_names
     elif not run.mode:
         return Decision(tier=run.tier_signal, cache=run.cache_reason, would_refuse=would_refuse)

@@ -23,35 +23,33 @@ PAUSE = 0.005
 
 class RatePermit:
     """What one request has taken. Settled exactly once; `would_refuse` names limits in shadow mode that it passed, `tokens` are those that
-    it counts with.
+    it counts with, `limit_names` the limits that it counts against, as events carry them. `_at`: when it was counted, 0 before that and
+    once it is settled; `_tokens_at`: when its tokens were.
     """
 
-    __slots__ = ("_at", "_group", "_patience", "_rates", "_settled", "_tokens_at", "tokens", "would_refuse")
+    __slots__ = ("_at", "_group", "_patience", "_rates", "_tokens_at", "limit_names", "tokens", "would_refuse")
 
     def __init__(self, group: RateGroup, rates: Rates, patience: Patience) -> None:
         self._group, self._rates, self._patience = group, rates, patience
+        self.limit_names = group.limit_names
         self.tokens = 0
-        self._at: float | None = None
-        self._tokens_at: float | None = None
-        self._settled = False
+        self._at = self._tokens_at = 0.0
         self.would_refuse: tuple[str, ...] = ()
-
-    @property
-    def limit_names(self) -> str:
-        """The limits that it counts against, as events carry them."""
-        return self._group.limit_names
 
     def take_now(self, requests: int, tokens: int, slots: int) -> bool:
         """Take it if the leases at hand cover it; one synchronous step."""
         now = time.monotonic()
-        if self._group.take_free(requests, tokens, slots, now):
-            self._remember(requests, tokens, now)
-            return True
-        amount = Amount(requests, tokens, slots)
-        if self._group.covers(amount, now):
+        if not self._group.take_free(requests, tokens, slots, now):
+            amount = Amount(requests, tokens, slots)
+            if not self._group.covers(amount, now):
+                return False
             self._count(amount, now)
             return True
-        return False
+        if requests:
+            self._at = now
+        if tokens:
+            self.tokens, self._tokens_at = tokens, now
+        return True
 
     async def take(self, amount: Amount, *, soon: int = 0) -> None:
         """All or nothing, waiting for leases where that may help. `soon`: tokens that will be taken next, if it is let in.
@@ -98,13 +96,10 @@ class RatePermit:
     def _count(self, amount: Amount, now: float) -> None:
         for scope in self._group.use(amount, now):
             self._rates.ask_ahead(scope)
-        self._remember(amount.requests, amount.tokens, now)
-
-    def _remember(self, requests: int, tokens: int, now: float) -> None:
-        if requests:
+        if amount.requests:
             self._at = now
-        if tokens:
-            self.tokens, self._tokens_at = tokens, now
+        if amount.tokens:
+            self.tokens, self._tokens_at = amount.tokens, now
 
     async def take_tokens(self, tokens: int) -> None:
         """Count so many tokens. Raises RateLimited."""
@@ -113,16 +108,15 @@ class RatePermit:
 
     def withdraw(self) -> None:
         """The request was refused by something else before anybody was called: it has used nothing."""
-        if self._at is not None and not self._settled:
+        if self._at:
             self._group.take_back_request(self._at)
         self.settle(0)
 
     def settle(self, tokens: int) -> None:
         """Free the slots, correct the tokens to what they were; a second call changes nothing."""
-        if self._settled or self._at is None:
-            return
-        self._settled = True
-        self._group.end(tokens - self.tokens, self._tokens_at or time.monotonic())
+        if self._at:
+            self._at = 0.0
+            self._group.end(tokens - self.tokens, self._tokens_at or time.monotonic())
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Where the tightest limits stand, in OpenAI's names."""
@@ -163,10 +157,6 @@ class TakeRate:
                 yield self.rates.scope(scope.name, scope.scope_id, scope.limits), scope.enforcement
         if address:
             yield self.rates.scope("ip", address, self.by_address), "hard"
-
-    def permit(self, group: RateGroup, patience: Patience) -> RatePermit:
-        """Nothing is taken yet."""
-        return RatePermit(group, self.rates, patience)
 
 
 def _has_rates(limits: Limits) -> bool:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sized
 from functools import partial
 from typing import Any, cast
+from weakref import ref
 
 import uvicorn
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -145,7 +146,7 @@ class Protocol(HttpToolsProtocol):
             raise HeadTooLarge(f"The request's head is larger than {MAX_HEAD} bytes.")  # ends the parser: see send_400_response
         self.head_since = None
         super().on_headers_complete()
-        self.scope[RESPOND] = partial(self._respond, self.cycle)  # type: ignore[literal-required] # ours
+        self.scope[RESPOND] = partial(self._respond, ref(self.cycle))  # type: ignore[literal-required] # ours
         self.scope[FLOW] = self.flow  # type: ignore[literal-required] # ours
 
     def _size_of_head(self) -> int:
@@ -171,8 +172,9 @@ class Protocol(HttpToolsProtocol):
         cycle: RequestResponseCycle | None = self.cycle  # uvicorn does not say that there may be none
         return cycle is None or cycle.response_complete
 
-    def _respond(self, cycle: RequestResponseCycle, status: int, header_lines: bytes, body: bytes) -> None:
-        if cycle.disconnected or cycle.response_started:
+    def _respond(self, of: "ref[RequestResponseCycle]", status: int, header_lines: bytes, body: bytes) -> None:
+        cycle = of()  # held weakly: it holds the scope that this is in, and a circle would have to wait for the garbage collector
+        if cycle is None or cycle.disconnected or cycle.response_started:
             return
         cycle.response_started = cycle.response_complete = True
         cycle.message_event.set()

@@ -144,8 +144,8 @@ class CallUpstream:
 
     def plan(self, route: Route) -> list[Candidate]:
         """Whom to call, attempt by attempt."""
-        order = self._health.order(route.candidates, time.monotonic())
-        return [order[index % len(order)] for index in range(1 + self._policy.extra_attempts)]
+        attempts = 1 + self._policy.extra_attempts
+        return (self._health.order(route.candidates, time.monotonic()) * attempts)[:attempts]
 
     def _prepare(self, run: Run, candidate: Candidate, number: int) -> tuple[Target, list[tuple[bytes, bytes]], bytes]:
         run.candidate = candidate

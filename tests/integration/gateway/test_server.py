@@ -1,5 +1,6 @@
 """The server alone, on a real socket: what it keeps of a client that asks and does not read."""
 
+import gc
 import socket
 import threading
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from tests.e2e.running_stack import eventually
 BODY = b"x" * 100_000
 REQUEST = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\nabc"
 MANY = 1_000_000
+MANY_ENOUGH = 200
 
 
 class Answering:
@@ -68,6 +70,16 @@ def is_reset(client: socket.socket) -> bool:
     return False
 
 
+def ask(client: socket.socket) -> None:
+    """One request and all of its answer."""
+    client.sendall(REQUEST)
+    got = client.recv(65536)
+    whole = got.index(b"\r\n\r\n") + 4 + len(BODY)
+    taken = len(got)
+    while taken < whole:
+        taken += len(client.recv(65536))
+
+
 @pytest.mark.parametrize("patience", [1])
 def test_a_client_that_pipelines_and_never_reads(port: int, answering: Answering) -> None:
     """No more is answered than the buffers hold, and no more is read; then its connection is aborted."""
@@ -92,3 +104,19 @@ def test_a_slow_reader_gets_everything_it_asked_for(port: int, answering: Answer
         while got < 100 * len(BODY):
             got += len(client.recv(65536))
         assert answering.answered == 100
+
+
+def test_requests_leave_nothing_to_the_garbage_collector(port: int) -> None:
+    """Whatever belongs to a request goes with it: no circle of references keeps it until a collection, which would cost every request."""
+    with socket.socket() as client:
+        client.connect(("127.0.0.1", port))
+        client.settimeout(60)
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(MANY_ENOUGH):
+                ask(client)
+            left = gc.collect()
+        finally:
+            gc.enable()
+    assert left < MANY_ENOUGH, left

@@ -51,7 +51,7 @@ class Cell:
 
 @dataclass
 class Driver:
-    """Drives systems, and keeps count of every answer that was accepted, per system."""
+    """Drives systems, and keeps count of every answer that was accepted, per system; of ours, of all that are booked."""
 
     ground: Ground
     accepted: dict[str, int] = field(default_factory=dict)

@@ -179,7 +179,7 @@ def check_ledger(bench: Bench) -> None:
         booked = ledger.wait_for(bench.stack, accepted, project_id)
         total = {"accepted": total["accepted"] + accepted, "booked": total["booked"] + booked}
         if booked != accepted:
-            bench.faults.found[name] = f"the ledger has {booked} requests, but {accepted} answers were accepted"
+            bench.faults.found.setdefault(name, f"the ledger has {booked} requests, but {accepted} answers were accepted")
     bench.findings.ledger = total
 
 

@@ -26,7 +26,7 @@ from gateway.domain.rate_limit import NOTHING
 from gateway.outbound.grants import Grants
 from gateway.outbound.rates import Rates
 from gateway.use_cases.take_hold import TakeHold
-from gateway.use_cases.take_rate import RatePermit, TakeRate
+from gateway.use_cases.take_rate import TakeRate
 
 TIMES = 200_000
 WARM_UP = 20_000
@@ -65,7 +65,7 @@ async def _admit(take_hold: TakeHold, take_rate: TakeRate, caller: Caller) -> in
     began = time.perf_counter_ns()
     day = take_hold.calendar.day(caller.organization.time_zone, time.time_ns() // 1_000_000)
     standing = take_hold.standing(caller, day, END_USER)
-    permit = RatePermit(take_rate.rated(caller, END_USER, ""), take_rate.rates, Patience(0.05))
+    permit = take_rate.permit(take_rate.rated(caller, END_USER, ""), Patience(0.05))
     leased = permit.take_now(1, TOKENS, 1)
     hold = Hold(standing.accounts, standing.binding)
     taken = take_hold.take_now(hold, standing, TOKENS, NANOUSD)

@@ -26,7 +26,7 @@ from common.contracts.directory import NO_LIMITS
 from devstack.servers.valkey import ValkeyServer
 from gateway.domain.patience import Patience
 from gateway.outbound.rates import Rates
-from gateway.use_cases.take_rate import RatePermit, TakeRate
+from gateway.use_cases.take_rate import TakeRate
 
 ROUNDS = 20
 WARM_UP = 2
@@ -67,7 +67,7 @@ def by_leases() -> Ask:
     grant_leases(take_rate, caller)
 
     async def ask() -> None:
-        permit = RatePermit(take_rate.rated(caller, END_USER, ""), take_rate.rates, Patience(0.05))
+        permit = take_rate.permit(take_rate.rated(caller, END_USER, ""), Patience(0.05))
         if not permit.take_now(1, TOKENS, 1):
             raise RuntimeError("the leases did not cover it")
         permit.settle(TOKENS // 2)

@@ -64,7 +64,7 @@ class Crowd:
         self.answered: set[str] = set()
 
     async def run(self, clients: int, seconds: float, *, at_most: float) -> None:
-        """Every client asks again and again, soon again after a refusal, for so long, and on until most budgets have come to their end.
+        """Every client asks again and again, soon again after a refusal: for `seconds`, and on until most budgets have come to their end.
         None begins anything after `at_most` seconds.
         """
         began = time.monotonic()

@@ -90,6 +90,8 @@ def hidden_inputs(request: ChatRequest, fields: Fields) -> list[str]:
 
 def refuse_hidden_inputs(request: ChatRequest, fields: Fields) -> None:
     """Raises BadRequest for the first of them: no bound could be kept on it."""
+    if not _may_hide(request, fields):
+        return
     for name in hidden_inputs(request, fields):
         raise BadRequest(
             f"'{name}' is not accepted under a strict budget: what it adds to the prompt cannot be bounded from the request.",
@@ -98,9 +100,9 @@ def refuse_hidden_inputs(request: ChatRequest, fields: Fields) -> None:
         )
 
 
-def may_hide(request: ChatRequest, fields: Fields) -> bool:
-    """Whether it is worth a closer look: for most requests it is not, by what they are made of."""
-    if request.tools or request.modalities or not BOUNDED_FIELDS.issuperset(fields):
+def _may_hide(request: ChatRequest, fields: Fields) -> bool:
+    """One look at what most requests are made of."""
+    if request.tools or request.modalities or not fields.keys() <= BOUNDED_FIELDS:
         return True
     for message in request.messages:  # noqa: SIM110 - a generator costs more than all the rest of it
         if message.audio is not None or isinstance(message.content, list):

@@ -186,12 +186,7 @@ class Hold:
                 or account.settled_nanousd + account.reserved_nanousd + nanousd > account.look_at_nanousd
             ):
                 return False
-        # As `force`, written out: this is done at every request.
-        for account in self.accounts:
-            account.reserved_tokens += tokens
-            account.reserved_nanousd += nanousd
-        self.tokens += tokens
-        self.nanousd += nanousd
+        self.force(tokens, nanousd)
         return True
 
     def try_take(self, tokens: int, nanousd: int) -> bool:

@@ -138,7 +138,7 @@ class RateScope:
         """Requests and tokens of the minute before, of all boots as far as they are known."""
         if now >= self._second + 1:
             self._note(now)
-        window, others = self._window, self.others if now - self.answered_at < HEARD_SECONDS else NOTHING
+        window, others = self._window, self.others_now(now)
         return (
             window.requests + self.requests - self._noted_requests + others.requests,
             window.tokens + self.tokens - self._noted_tokens + others.tokens,

@@ -106,7 +106,7 @@ class AnswerChat:
         rated = self._take_rate.rated(run.caller, run.end_user, address)
         if not rated.scopes:
             return None
-        permit = run.permit = RatePermit(rated, self._take_rate.rates, run.patience)
+        permit = run.permit = self._take_rate.permit(rated, run.patience)
         return None if permit.take_now(1, tokens, 1) else permit
 
     async def _wait_for_rate(self, run: Run, permit: RatePermit, tokens: int) -> None:

@@ -23,33 +23,34 @@ PAUSE = 0.005
 
 class RatePermit:
     """What one request has taken. Settled exactly once; `would_refuse` names limits in shadow mode that it passed, `tokens` are those that
-    it counts with, `limit_names` the limits that it counts against, as events carry them. `_at`: when it was counted, 0 before that and
+    it counts with. `_at`: when it was counted, 0 before that and
     once it is settled; `_tokens_at`: when its tokens were.
     """
 
-    __slots__ = ("_at", "_group", "_patience", "_rates", "_tokens_at", "limit_names", "tokens", "would_refuse")
+    __slots__ = ("_at", "_group", "_patience", "_rates", "_tokens_at", "tokens", "would_refuse")
 
     def __init__(self, group: RateGroup, rates: Rates, patience: Patience) -> None:
         self._group, self._rates, self._patience = group, rates, patience
-        self.limit_names = group.limit_names
         self.tokens = 0
         self._at = self._tokens_at = 0.0
         self.would_refuse: tuple[str, ...] = ()
 
+    @property
+    def limit_names(self) -> str:
+        """The limits that it counts against, as events carry them."""
+        return self._group.limit_names
+
     def take_now(self, requests: int, tokens: int, slots: int) -> bool:
         """Take it if the leases at hand cover it; one synchronous step."""
         now = time.monotonic()
-        if not self._group.take_free(requests, tokens, slots, now):
-            amount = Amount(requests, tokens, slots)
-            if not self._group.covers(amount, now):
-                return False
+        if self._group.take_free(requests, tokens, slots, now):
+            self._remember(requests, tokens, now)
+            return True
+        amount = Amount(requests, tokens, slots)
+        if self._group.covers(amount, now):
             self._count(amount, now)
             return True
-        if requests:
-            self._at = now
-        if tokens:
-            self.tokens, self._tokens_at = tokens, now
-        return True
+        return False
 
     async def take(self, amount: Amount, *, soon: int = 0) -> None:
         """All or nothing, waiting for leases where that may help. `soon`: tokens that will be taken next, if it is let in.
@@ -96,10 +97,13 @@ class RatePermit:
     def _count(self, amount: Amount, now: float) -> None:
         for scope in self._group.use(amount, now):
             self._rates.ask_ahead(scope)
-        if amount.requests:
+        self._remember(amount.requests, amount.tokens, now)
+
+    def _remember(self, requests: int, tokens: int, now: float) -> None:
+        if requests:
             self._at = now
-        if amount.tokens:
-            self.tokens, self._tokens_at = amount.tokens, now
+        if tokens:
+            self.tokens, self._tokens_at = tokens, now
 
     async def take_tokens(self, tokens: int) -> None:
         """Count so many tokens. Raises RateLimited."""
@@ -157,6 +161,10 @@ class TakeRate:
                 yield self.rates.scope(scope.name, scope.scope_id, scope.limits), scope.enforcement
         if address:
             yield self.rates.scope("ip", address, self.by_address), "hard"
+
+    def permit(self, group: RateGroup, patience: Patience) -> RatePermit:
+        """Nothing is taken yet."""
+        return RatePermit(group, self.rates, patience)
 
 
 def _has_rates(limits: Limits) -> bool:

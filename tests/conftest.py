@@ -1,7 +1,7 @@
 """Real servers for all tests: one of each a session, fresh databases and buses a test, and makers for tests that kill."""
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 from devstack.servers.nats import NatsServer
 from devstack.servers.postgres import ROLES, PostgresServer
 from devstack.servers.valkey import ValkeyServer
+from tests.days import wait_for_a_whole_test
 from tests.servers import fixtures
 from tests.servers.choice import choose
 
@@ -18,10 +19,24 @@ settings.register_profile("codexflow", deadline=None, suppress_health_check=[Hea
 settings.load_profile("codexflow")
 
 
+UNIT_TESTS = Path(__file__).parent / "unit"
+
+
 def pytest_report_header() -> str:
     """Say which servers the run uses, so that a fallback cannot pass for the real thing."""
     choice = choose()
     return f"servers: {'containers' if choice.containers else 'embedded'} ({choice.reason})"
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool | None, bool | None]:
+    """A test beside real servers, which tell the time themselves, does not run from one day into the next.
+
+    The wait is none of the time that the test may take: this goes around what watches over that.
+    """
+    if not item.path.is_relative_to(UNIT_TESTS):
+        wait_for_a_whole_test()
+    return (yield)
 
 
 @pytest.fixture(scope="session")

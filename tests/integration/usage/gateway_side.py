@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any, Self
 
 import msgspec
@@ -27,10 +26,9 @@ from common.contracts.events import (
 from common.contracts.grants import GrantAnswer, GrantAsk, Recall, ScopeAnswer, ScopeAsk
 from common.contracts.identifiers import uuid7
 from common.contracts.subjects import GRANTS_ASK, GRANTS_RECALL, KEY_ACTIVITY, PRESENCE, QUOTA_STATE, REQUESTS, WATERMARKS
+from tests.days import this_day, this_month
 from tests.servers.fixtures import Bus
 
-MONTH = datetime.now(UTC).strftime("%Y-%m")
-DAY = datetime.now(UTC).date().isoformat()
 PATIENCE_SECONDS = 60.0
 ASK_SECONDS = 5.0
 
@@ -55,8 +53,8 @@ def make_event(project_id: str, boot: str, **changes: Any) -> RequestSettled:
         http_status=200,
         admitted_at=now,
         finished_at=now,
-        period_day=DAY,
-        period_month=MONTH,
+        period_day=this_day(),
+        period_month=this_month(),
         latency_us=20_000,
         ttft_us=5_000,
         prompt_tokens=10,
@@ -121,7 +119,7 @@ class GatewaySide:
         **amounts: Any,
     ) -> ScopeAnswer:
         """The answer, whatever it says; raises TimeoutError."""
-        ask = ScopeAsk(scope="project", scope_id=project_id, period=MONTH, limit_version=limit_version, seq=seq, **amounts)
+        ask = ScopeAsk(scope="project", scope_id=project_id, period=this_month(), limit_version=limit_version, seq=seq, **amounts)
         return (await self.ask(boot, ask, seconds=seconds)).answers[0]
 
     async def ask_tokens(self, boot: str, project_id: str, seq: int, **amounts: Any) -> ScopeAnswer:

@@ -12,8 +12,9 @@ from common.contracts.grants import ScopeAsk
 from common.contracts.identifiers import uuid7
 from common.contracts.periods import period_day
 from common.contracts.subjects import ALERTS
+from tests.days import this_day, this_month
 from tests.integration.usage.conftest import Books, UsageProcess, eventually
-from tests.integration.usage.gateway_side import DAY, MONTH, GatewaySide, make_event
+from tests.integration.usage.gateway_side import GatewaySide, make_event
 from tests.integration.usage.signer import Signer
 
 
@@ -43,7 +44,7 @@ async def test_each_threshold_is_told_once(usage: UsageProcess, gateway: Gateway
     await eventually(lambda: {alert.percent for alert in heard if alert.kind == "threshold"} == {50, 80, 100})
     thresholds = [alert for alert in heard if alert.kind == "threshold"]
     assert {(alert.scope, alert.scope_id, alert.period, alert.unit, alert.limit) for alert in thresholds} == {
-        ("project", project, MONTH, "tokens", 100)
+        ("project", project, this_month(), "tokens", 100)
     }
     assert len(thresholds) == 3
     headers = {"authorization": f"Bearer {signer.token({organization: 'viewer'})}"}
@@ -59,7 +60,7 @@ async def test_each_threshold_is_told_once(usage: UsageProcess, gateway: Gateway
                 paged += answer["data"]
                 params["cursor"] = answer["next_cursor"]
             assert (paged, params["cursor"]) == (whole, None)
-            assert (await client.get(path, params={"period": DAY})).json()["data"] == []
+            assert (await client.get(path, params={"period": this_day()})).json()["data"] == []
             assert (await client.get(path, params={"cursor": "x"})).status_code == 422
 
 
@@ -75,7 +76,7 @@ async def test_what_was_not_said_before_a_crash_is_said_after_it(usage: UsagePro
         "used_amount) VALUES (%s, 'threshold', %s, 'key', 'k', %s, 'tokens', 50, 50, 10, 5)",
         left,
         organization,
-        MONTH,
+        this_month(),
     )
     await gateway.ship([make_event(project, boot, organization_id=organization)], boot=boot, first=1)
     await eventually(lambda: left in {alert.alert_id for alert in heard})
@@ -141,7 +142,7 @@ async def test_many_alerts_are_said_without_waiting_for_more(usage: UsageProcess
         "used_amount) SELECT gen_random_uuid(), 'threshold', %s, 'key', n::text, %s, 'tokens', 50, 50, 10, 5 "
         "FROM generate_series(1, 2500) n",
         organization,
-        MONTH,
+        this_month(),
     )
     await gateway.ship([make_event(uuid7(), boot, organization_id=organization)], boot=boot, first=1)
     await eventually(lambda: books.one("SELECT count(*) FROM alerts WHERE published_at IS NULL") == 0)
@@ -160,7 +161,7 @@ async def test_a_limit_that_was_removed_alerts_no_more(usage: UsageProcess, gate
 
     async def tell(version: int, limit: int | None, asking: str) -> set[int | None]:
         asks = [
-            ScopeAsk(scope=scope, scope_id=scope_id, period=MONTH, limit_version=version, limit_tokens=limit, seq=version)
+            ScopeAsk(scope=scope, scope_id=scope_id, period=this_month(), limit_version=version, limit_tokens=limit, seq=version)
             for scope, scope_id in scopes
         ]
         return {answer.limit_tokens for answer in (await gateway.ask(asking, *asks)).answers}

@@ -14,8 +14,9 @@ from common.contracts.identifiers import uuid7
 from common.contracts.subjects import DEAD_LETTERS_STREAM, REQUESTS_CONSUMER, REQUESTS_STREAM
 from devstack.servers.nats import NatsServer
 from devstack.servers.postgres import PostgresServer
+from tests.days import this_month
 from tests.integration.usage.conftest import Books, UsageProcess, eventually, process_on
-from tests.integration.usage.gateway_side import MONTH, GatewaySide, envelope_headers, make_event
+from tests.integration.usage.gateway_side import GatewaySide, envelope_headers, make_event
 from tests.integration.usage.signer import Signer
 from tests.servers.fixtures import Bus, Database, make_database
 
@@ -69,7 +70,7 @@ async def test_values_that_the_database_refuses_are_parked_alone(usage: UsagePro
     """A sum that no longer fits refuses the whole statement: the row at fault is found, the others are booked."""
     boot, full, project = uuid7(), uuid7(), uuid7()
     books.query(
-        "INSERT INTO ledger (scope, scope_id, period, spent_tokens) VALUES ('project', %s, %s, %s)", full, MONTH, 2**63 - 5
+        "INSERT INTO ledger (scope, scope_id, period, spent_tokens) VALUES ('project', %s, %s, %s)", full, this_month(), 2**63 - 5
     )
     events = [make_event(project, boot), make_event(full, boot), make_event(project, boot)]
     await gateway.ship(events, boot=boot, first=1)

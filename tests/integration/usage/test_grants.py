@@ -1,6 +1,7 @@
 """Grants over the bus: never more than the limit, back when a boot ends, nothing said that is not committed."""
 
 import asyncio
+from collections.abc import Callable
 
 import psycopg
 import pytest
@@ -8,8 +9,9 @@ import pytest
 from common.contracts.directory import Limits
 from common.contracts.grants import Recall, ScopeAsk
 from common.contracts.identifiers import uuid7
+from tests.days import this_day, this_month
 from tests.integration.usage.conftest import Books, UsageProcess, eventually
-from tests.integration.usage.gateway_side import DAY, MONTH, GatewaySide, make_event
+from tests.integration.usage.gateway_side import GatewaySide, make_event
 
 
 async def test_fifty_boots_at_once_never_get_more_than_the_limit(usage: UsageProcess, gateway: GatewaySide, books: Books) -> None:
@@ -108,7 +110,7 @@ async def test_a_stale_ask_neither_delays_nor_spoils_the_others_of_its_message(
     for project in (full, free):
         await gateway.ask_tokens(boot, project, 1)
     asks = [
-        ScopeAsk(scope="project", scope_id=project, period=MONTH, limit_version=1, seq=2, need_tokens=100)
+        ScopeAsk(scope="project", scope_id=project, period=this_month(), limit_version=1, seq=2, need_tokens=100)
         for project in (unknown, full, free)
     ]
     answers = (await gateway.ask(boot, *asks)).answers
@@ -172,7 +174,7 @@ async def test_many_scopes_are_answered_in_their_order(usage: UsageProcess, gate
         await gateway.put_project(project, tokens=1_000 + number)
     await eventually(lambda: books.one("SELECT count(*) FROM projects WHERE project_id = ANY(%s)", projects) == 6)
     asks = [
-        ScopeAsk(scope="project", scope_id=project, period=MONTH, limit_version=1, seq=1, need_tokens=10, want_tokens=10)
+        ScopeAsk(scope="project", scope_id=project, period=this_month(), limit_version=1, seq=1, need_tokens=10, want_tokens=10)
         for project in reversed(projects)
     ]
     await gateway.present(boot)
@@ -187,12 +189,14 @@ def tell(scope: str, scope_id: str, period: str, *, seq: int, version: int, limi
     return ScopeAsk(scope=scope, scope_id=scope_id, period=period, limit_version=version, limit_tokens=limit, seq=seq, **amounts)
 
 
-@pytest.mark.parametrize(("scope", "period"), [("key", MONTH), ("key", DAY), ("member", MONTH), ("end_user", DAY)])
+@pytest.mark.parametrize(
+    ("scope", "its_period"), [("key", this_month), ("key", this_day), ("member", this_month), ("end_user", this_day)]
+)
 async def test_limits_that_only_gateways_know_are_told_with_the_ask(
-    usage: UsageProcess, gateway: GatewaySide, scope: str, period: str
+    usage: UsageProcess, gateway: GatewaySide, scope: str, its_period: Callable[[], str]
 ) -> None:
     """The newest version that any boot has told stands for all; together they get no more than it."""
-    scope_id, one, other = f"{uuid7()}/somebody", uuid7(), uuid7()
+    scope_id, period, one, other = f"{uuid7()}/somebody", its_period(), uuid7(), uuid7()
     await gateway.present(one)
     first = (await gateway.ask(one, tell(scope, scope_id, period, seq=1, version=1, limit=1_000, need_tokens=400))).answers[0]
     assert (first.status, first.granted_tokens, first.limit_tokens) == ("granted", 400, 1_000)
@@ -214,10 +218,10 @@ async def test_days_and_organizations_have_budgets_of_their_own(usage: UsageProc
     asks = [
         ScopeAsk(scope=scope, scope_id=scope_id, period=period, limit_version=1, seq=1, need_tokens=need)
         for scope, scope_id, period, need in (
-            ("project", project, MONTH, 70),
-            ("project", project, DAY, 21),
-            ("organization", organization, MONTH, 91),
-            ("organization", organization, DAY, 30),
+            ("project", project, this_month(), 70),
+            ("project", project, this_day(), 21),
+            ("organization", organization, this_month(), 91),
+            ("organization", organization, this_day(), 30),
         )
     ]
     await gateway.present(boot)
@@ -237,7 +241,7 @@ async def test_a_recall_is_said_when_others_hold_what_is_needed(usage: UsageProc
     await gateway.ask_tokens(rich, project, 1, need_tokens=1_000)
     heard = await gateway.hear_recalls()
     assert (await gateway.ask_tokens(poor, project, 1, need_tokens=300)).status == "recalling"
-    await eventually(lambda: Recall(boot=poor, scopes=(("project", project, MONTH),)) in heard)
+    await eventually(lambda: Recall(boot=poor, scopes=(("project", project, this_month()),)) in heard)
     await gateway.ask_tokens(rich, project, 2, granted_tokens=100, returning=True)
     assert (await gateway.ask_tokens(poor, project, 2, need_tokens=300)).status == "granted"
 
@@ -251,18 +255,18 @@ async def test_an_ask_and_a_booking_of_a_fresh_period_never_wait_for_each_other(
     await gateway.ask_tokens(boot, project, 1)
     asks = [
         ScopeAsk(scope="project", scope_id=project, period=period, limit_version=1, seq=2, need_tokens=10)
-        for period in (MONTH, DAY)
+        for period in (this_month(), this_day())
     ]
     upsert = (
         "INSERT INTO ledger AS l (scope, scope_id, period, spent_tokens) VALUES ('project', %s, %s, 15) "
         "ON CONFLICT (scope, scope_id, period) DO UPDATE SET spent_tokens = l.spent_tokens + excluded.spent_tokens"
     )
     async with await psycopg.AsyncConnection.connect(books.conninfo) as booking:
-        await booking.execute(upsert, (project, DAY))
+        await booking.execute(upsert, (project, this_day()))
         asking = asyncio.create_task(gateway.ask(boot, *asks))
         waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
         await eventually(lambda: books.query(waiting))
-        await booking.execute(upsert, (project, MONTH))
+        await booking.execute(upsert, (project, this_month()))
     answers = (await asking).answers
     assert [(answer.status, answer.used_tokens) for answer in answers] == [("granted", 15), ("granted", 15)]
     assert "Deadlock" not in usage.log.read_text()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from common.contracts.identifiers import uuid7
+from tests.days import today
 from tests.integration.usage.conftest import Books, UsageProcess, eventually
 from tests.integration.usage.gateway_side import GatewaySide, make_event
 from tests.integration.usage.test_rates import ask, shape
@@ -15,7 +16,6 @@ from usage.outbound.database import Database
 from usage.use_cases.keep_house import KeepHouse
 from usage.use_cases.keep_partitions import Partitions
 
-TODAY = datetime.now(UTC).date()
 NOTHING = {"grants_of_closed_boots": 0, "shares_of_closed_boots": 0, "periods": 0, "alerts": 0, "leases": 0}
 
 
@@ -44,7 +44,7 @@ def prune(usage: UsageProcess, code: int = 0) -> dict[str, Any]:
 
 
 def day(days_ago: int) -> str:
-    return (TODAY - timedelta(days=days_ago)).isoformat()
+    return (today() - timedelta(days=days_ago)).isoformat()
 
 
 def month(days_ago: int) -> str:

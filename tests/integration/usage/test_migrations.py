@@ -3,19 +3,17 @@
 import calendar
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
 import psycopg
 import pytest
 import sqlalchemy.exc
 
 from common.contracts.identifiers import uuid7
+from tests.days import today
 from tests.integration.usage.conftest import Books
 from tests.servers.fixtures import Database
 from usage.migrate import migrate
-
-TODAY = datetime.now(UTC).date()
-LAST_MONTH = TODAY.replace(day=1) - timedelta(days=1)
 
 RAW = """
 INSERT INTO requests (
@@ -58,6 +56,11 @@ def book(books: Books, day: date, tokens: int, *, key: str = "k", owner: str | N
     books.query(LEDGER, day.isoformat()[:7], tokens)
 
 
+def last_month() -> date:
+    """Its last day."""
+    return today().replace(day=1) - timedelta(days=1)
+
+
 def spent(books: Books, scope: str, scope_id: str) -> dict[object, object]:
     """Tokens by period."""
     return dict(books.query("SELECT period, spent_tokens FROM ledger WHERE (scope, scope_id) = (%s, %s)", scope, scope_id))  # type: ignore[arg-type] # pairs
@@ -66,14 +69,14 @@ def spent(books: Books, scope: str, scope_id: str) -> dict[object, object]:
 def test_what_was_spent_before_counts_in_every_budget(credentials: tuple[str, str], books: Books) -> None:
     """Of organizations, projects and keys also what retention has deleted; of members what is left; no period that is long over."""
     migrate(*credentials, "0002")
-    long_over = TODAY - timedelta(days=120)
-    book(books, TODAY, 10, owner="ada")
-    book(books, TODAY, 20, key="other")
-    book(books, LAST_MONTH, 40, owner="ada")
-    book(books, LAST_MONTH, 80, owner="ada", raw=False)
+    long_over = today() - timedelta(days=120)
+    book(books, today(), 10, owner="ada")
+    book(books, today(), 20, key="other")
+    book(books, last_month(), 40, owner="ada")
+    book(books, last_month(), 80, owner="ada", raw=False)
     book(books, long_over, 160, owner="ada")
     migrate(*credentials)
-    now, before, then = TODAY.isoformat(), LAST_MONTH.isoformat(), long_over.isoformat()
+    now, before, then = today().isoformat(), last_month().isoformat(), long_over.isoformat()
     both = {now: 30, now[:7]: 30, before: 120, before[:7]: 120}
     assert spent(books, "organization", "o") == both
     assert spent(books, "project", "p") == {**both, then[:7]: 160}
@@ -88,20 +91,20 @@ def test_what_was_spent_before_counts_in_every_budget(credentials: tuple[str, st
 def test_a_month_that_ended_within_two_months_is_whole(credentials: tuple[str, str], books: Books) -> None:
     """Its first days count in the month, though they are too long over for budgets of their own."""
     migrate(*credentials, "0002")
-    first = (TODAY - timedelta(days=62)).replace(day=1)
+    first = (today() - timedelta(days=62)).replace(day=1)
     last = first.replace(day=calendar.monthrange(first.year, first.month)[1])
     book(books, first - timedelta(days=1), 7)
     book(books, first, 10)
     book(books, last, 20)
     migrate(*credentials)
-    days = {day.isoformat(): tokens for day, tokens in ((first, 10), (last, 20)) if TODAY - day <= timedelta(days=62)}
+    days = {day.isoformat(): tokens for day, tokens in ((first, 10), (last, 20)) if today() - day <= timedelta(days=62)}
     assert spent(books, "organization", "o") == {first.isoformat()[:7]: 30, **days}
 
 
 def test_requests_are_not_locked_while_what_was_spent_is_filled_in(credentials: tuple[str, str], books: Books) -> None:
     """Each migration is a transaction of its own: what was applied before one that fails stays, and the next run goes on there."""
     migrate(*credentials, "0002")
-    book(books, TODAY, 10)
+    book(books, today(), 10)
     waiting = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'usage-migrate' AND wait_event_type = 'Lock'"
     locked = "SELECT 1 FROM pg_locks WHERE relation = 'requests'::regclass AND mode = 'AccessExclusiveLock'"
     with ThreadPoolExecutor(1) as thread, psycopg.connect(books.conninfo) as other:
@@ -115,7 +118,7 @@ def test_requests_are_not_locked_while_what_was_spent_is_filled_in(credentials: 
         other.rollback()
     assert books.query("SELECT version_num FROM alembic_version") == [("0005",)]
     migrate(*credentials)
-    assert spent(books, "key", "k") == {TODAY.isoformat(): 10, TODAY.isoformat()[:7]: 10}
+    assert spent(books, "key", "k") == {today().isoformat(): 10, today().isoformat()[:7]: 10}
 
 
 AGAIN = """
@@ -129,10 +132,10 @@ UPDATE alembic_version SET version_num = '0005';
 def test_what_was_spent_can_be_filled_in_again(credentials: tuple[str, str], books: Books) -> None:
     """After the release before has been at work once more, which books into projects' months alone."""
     migrate(*credentials)
-    book(books, TODAY, 10, owner="ada")
+    book(books, today(), 10, owner="ada")
     assert spent(books, "organization", "o") == {}
     with psycopg.connect(books.conninfo, autocommit=True) as operator:
         operator.execute(AGAIN)
     migrate(*credentials)
     for scope, scope_id in (("organization", "o"), ("project", "p"), ("key", "k"), ("member", "o/ada")):
-        assert spent(books, scope, scope_id) == {TODAY.isoformat(): 10, TODAY.isoformat()[:7]: 10}
+        assert spent(books, scope, scope_id) == {today().isoformat(): 10, today().isoformat()[:7]: 10}

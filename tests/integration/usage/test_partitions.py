@@ -1,20 +1,19 @@
 """Day partitions: made ahead, on demand for late events, dropped by age; quarantine for the rest. Money always counts."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import psycopg
 
 from common.contracts.identifiers import uuid7
+from tests.days import today
 from tests.integration.usage.conftest import Books, UsageProcess, eventually
 from tests.integration.usage.gateway_side import GatewaySide, make_event
 from usage.outbound.partitions import create_days
 
-TODAY = datetime.now(UTC).date()
-
 
 def on(days: int) -> dict[str, str]:
     """The periods of a day so many days from now."""
-    day = (TODAY + timedelta(days=days)).isoformat()
+    day = (today() + timedelta(days=days)).isoformat()
     return {"period_day": day, "period_month": day[:7]}
 
 
@@ -25,14 +24,14 @@ def partition_of(books: Books, event_id: str) -> object:
 async def test_late_and_early_events_find_their_place(usage: UsageProcess, gateway: GatewaySide, books: Books) -> None:
     """A week ahead is prepared; 20 days back gets a partition; 60 days back and 30 ahead go to quarantine, but are charged."""
     project, boot = uuid7(), uuid7()
-    await eventually(lambda: books.query("SELECT to_regclass(%s)", f"requests_{TODAY + timedelta(days=7):%Y%m%d}") != [(None,)])
+    await eventually(lambda: books.query("SELECT to_regclass(%s)", f"requests_{today() + timedelta(days=7):%Y%m%d}") != [(None,)])
     events = [make_event(project, boot, **on(days)) for days in (0, -20, -60, 30)]
     await gateway.ship(events, boot=boot, first=1)
     await eventually(lambda: books.query("SELECT 1 FROM boots WHERE boot = %s AND contiguous = 4", boot))
     places = [partition_of(books, event.event_id) for event in events]
     assert places == [
-        f"requests_{TODAY:%Y%m%d}",
-        f"requests_{TODAY - timedelta(days=20):%Y%m%d}",
+        f"requests_{today():%Y%m%d}",
+        f"requests_{today() - timedelta(days=20):%Y%m%d}",
         "requests_default",
         "requests_default",
     ]
@@ -53,7 +52,7 @@ async def test_old_days_are_dropped_and_never_charged_again(usage: UsageProcess,
     usage.env["USAGE_RETENTION_DAYS"] = "10"
     done = usage.run("prune")
     assert done.returncode == 0
-    assert (TODAY - timedelta(days=20)).isoformat() in done.stdout
+    assert (today() - timedelta(days=20)).isoformat() in done.stdout
     assert books.query("SELECT event_id::text FROM requests WHERE project_id = %s", project) == [(recent.event_id,)]
     usage.start()
     late = make_event(project, boot, **on(-20))
@@ -84,12 +83,12 @@ async def test_what_was_dropped_is_remembered_when_the_retention_is_raised(
     await eventually(lambda: books.query("SELECT 1 FROM boots WHERE boot = %s AND contiguous = 3", boot))
     assert books.one("SELECT sum(spent_tokens)::bigint FROM ledger WHERE scope_id = %s AND length(period) = 7", project) == 45
     assert books.one("SELECT sum(requests)::bigint FROM daily_usage WHERE project_id = %s", project) == 3
-    assert partition_of(books, late.event_id) == f"requests_{TODAY - timedelta(days=20):%Y%m%d}"
+    assert partition_of(books, late.event_id) == f"requests_{today() - timedelta(days=20):%Y%m%d}"
 
 
 async def test_quarantined_rows_move_into_their_partition(usage: UsageProcess, gateway: GatewaySide, books: Books) -> None:
     """A day that gets its partition later takes its rows along."""
-    project, boot, day = uuid7(), uuid7(), TODAY + timedelta(days=9)
+    project, boot, day = uuid7(), uuid7(), today() + timedelta(days=9)
     event = make_event(project, boot, **on(9))
     await gateway.ship([event], boot=boot, first=1)
     await eventually(lambda: books.query("SELECT 1 FROM boots WHERE boot = %s AND contiguous = 1", boot))

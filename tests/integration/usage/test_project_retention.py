@@ -1,20 +1,19 @@
 """Retention of a project: its old raw requests go, its money stays, and nothing is charged twice."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from common.contracts.events import RequestSettled
 from common.contracts.identifiers import uuid7
+from tests.days import today
 from tests.integration.usage.conftest import Books, UsageProcess, eventually
 from tests.integration.usage.gateway_side import GatewaySide, make_event
 from usage.outbound.database import Database
 from usage.use_cases.prune_projects import prune_projects
 
-TODAY = datetime.now(UTC).date()
-
 
 def event_of(project: str, boot: str, days_ago: int) -> RequestSettled:
-    day = (TODAY - timedelta(days=days_ago)).isoformat()
+    day = (today() - timedelta(days=days_ago)).isoformat()
     return make_event(project, boot, period_day=day, period_month=day[:7])
 
 
@@ -103,7 +102,7 @@ async def test_many_rows_go_in_pieces(usage: UsageProcess, gateway: GatewaySide,
     database = Database(usage.env["USAGE_DATABASE_URL"], usage.env["USAGE_DATABASE_PASSWORD"])
     await database.open()
     try:
-        deleted = [await prune_projects(database, TODAY, 90, rows_at_once=4, most_transactions=5) for _ in range(3)]
+        deleted = [await prune_projects(database, today(), 90, rows_at_once=4, most_transactions=5) for _ in range(3)]
     finally:
         await database.close()
     assert deleted[0] <= 20

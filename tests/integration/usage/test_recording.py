@@ -3,8 +3,9 @@
 import random
 
 from common.contracts.identifiers import uuid7
+from tests.days import this_day, this_month
 from tests.integration.usage.conftest import Books, UsageProcess, eventually
-from tests.integration.usage.gateway_side import DAY, MONTH, GatewaySide, make_event
+from tests.integration.usage.gateway_side import GatewaySide, make_event
 
 LEDGER = "SELECT spent_tokens, spent_nanousd FROM ledger WHERE scope_id = %s AND length(period) = 7"
 BOOT_SPEND = "SELECT sum(tokens)::bigint, sum(nanousd)::bigint FROM boot_spend WHERE scope_id = %s AND length(period) = 7"
@@ -22,10 +23,10 @@ async def test_an_envelope_is_in_the_books(usage: UsageProcess, gateway: Gateway
     assert books.query(
         "SELECT day::text, requests, errors, prompt_tokens, completion_tokens, cost_nanousd FROM daily_usage WHERE project_id = %s",
         project,
-    ) == [(DAY, 2, 1, 20, 10, 2_000)]
+    ) == [(this_day(), 2, 1, 20, 10, 2_000)]
     assert books.query(
         "SELECT period, spent_tokens, spent_nanousd FROM ledger WHERE scope_id = %s AND length(period) = 7", project
-    ) == [(MONTH, 30, 2_000)]
+    ) == [(this_month(), 30, 2_000)]
     await eventually(lambda: quota and quota[-1].used_tokens == 30)
 
 
@@ -78,7 +79,7 @@ async def test_every_scope_of_a_request_is_booked_by_month_and_by_day(
         await gateway.ship(events, boot=boot, first=1)
     await eventually(lambda: books.query("SELECT 1 FROM boots WHERE boot = %s AND contiguous = 3", boot))
     each = sum((events[0].prompt_tokens, events[0].completion_tokens))
-    for period in (MONTH, DAY):
+    for period in (this_month(), this_day()):
         found = books.query(
             "SELECT scope, scope_id, spent_tokens, b.tokens FROM ledger l JOIN boot_spend b USING (scope, scope_id, period) "
             "WHERE b.boot = %s AND period = %s ORDER BY 1, 2",

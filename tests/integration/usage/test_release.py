@@ -8,8 +8,9 @@ import pytest
 
 from common.contracts.grants import ScopeAsk
 from common.contracts.identifiers import uuid7
+from tests.days import this_day, this_month
 from tests.integration.usage.conftest import Books, UsageProcess, eventually
-from tests.integration.usage.gateway_side import DAY, MONTH, GatewaySide, make_event
+from tests.integration.usage.gateway_side import GatewaySide, make_event
 
 AGED = (
     "UPDATE boots SET last_seen = last_seen - interval '11 minutes' WHERE boot = %s",
@@ -23,8 +24,8 @@ async def grant(gateway: GatewaySide, books: Books, boot: str, project: str, key
     await eventually(lambda: books.query("SELECT 1 FROM projects WHERE project_id = %s", project))
     limits: dict[str, Any] = {"limit_version": 1, "limit_tokens": 400, "limit_nanousd": 5_000, "seq": 1}
     asks = [
-        ScopeAsk(scope="project", scope_id=project, period=MONTH, limit_version=1, seq=1, need_tokens=1_000),
-        ScopeAsk(scope="key", scope_id=key, period=DAY, need_tokens=400, need_nanousd=5_000, **limits),
+        ScopeAsk(scope="project", scope_id=project, period=this_month(), limit_version=1, seq=1, need_tokens=1_000),
+        ScopeAsk(scope="key", scope_id=key, period=this_day(), need_tokens=400, need_nanousd=5_000, **limits),
     ]
     answers = (await gateway.ask(boot, *asks)).answers
     assert [answer.granted_tokens for answer in answers] == [1_000, 400]
@@ -48,8 +49,8 @@ async def test_a_boot_that_is_gone_gives_back_what_it_has_not_spent(
     done = usage.run("release", "--boot", dead)
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout) == [
-        {"scope": "key", "scope_id": key, "period": DAY, "released_tokens": 385, "released_nanousd": 4_000},
-        {"scope": "project", "scope_id": project, "period": MONTH, "released_tokens": 985, "released_nanousd": 0},
+        {"scope": "key", "scope_id": key, "period": this_day(), "released_tokens": 385, "released_nanousd": 4_000},
+        {"scope": "project", "scope_id": project, "period": this_month(), "released_tokens": 985, "released_nanousd": 0},
     ]
     assert usage.run("release", "--boot", dead).returncode == 1
     assert (await gateway.ask_tokens(uuid7(), project, 1, need_tokens=985)).status == "granted"

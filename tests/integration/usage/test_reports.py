@@ -7,8 +7,9 @@ import httpx
 import pytest
 
 from common.contracts.identifiers import uuid7
+from tests.days import this_day, this_month
 from tests.integration.usage.conftest import Books, UsageProcess, eventually
-from tests.integration.usage.gateway_side import DAY, MONTH, GatewaySide, make_event
+from tests.integration.usage.gateway_side import GatewaySide, make_event
 from tests.integration.usage.signer import Signer
 
 
@@ -54,12 +55,12 @@ async def project(gateway: GatewaySide, books: Books, usage: UsageProcess) -> st
 
 async def test_daily_usage(reader: Reader, project: str) -> None:
     """One row for today with counts, tokens, cost and percentiles."""
-    answer = reader.get(f"/{project}/usage/daily", **{"from": DAY, "to": DAY})
+    answer = reader.get(f"/{project}/usage/daily", **{"from": this_day(), "to": this_day()})
     assert answer.status_code == 200
     assert answer.json()["next_cursor"] is None
     (row,) = answer.json()["data"]
     wanted = {
-        "day": DAY,
+        "day": this_day(),
         "requests": 7,
         "errors": 1,
         "cache_hits": 1,
@@ -76,7 +77,7 @@ async def test_daily_usage(reader: Reader, project: str) -> None:
 
 async def test_monthly_usage(reader: Reader, project: str) -> None:
     """Totals, limits and models; the totals also as the only row of the list."""
-    body = reader.get(f"/{project}/usage/monthly", month=MONTH).json()
+    body = reader.get(f"/{project}/usage/monthly", month=this_month()).json()
     assert body["data"] == [body["totals"]]
     assert (body["totals"]["requests"], body["totals"]["total_tokens"]) == (7, 90)
     limits = body["limits"]

@@ -3,7 +3,7 @@
 import time
 from datetime import UTC, date, datetime, timedelta
 
-# The longest test beside real servers takes less.
+# The longest test of the check takes less.
 MARGIN = timedelta(minutes=3)
 
 

@@ -28,8 +28,8 @@ LENGTHS = (1_000, 1_500, 2_000)
 USD = 1_000_000_000
 STREAMS = 50
 FULL = os.environ.get("BUDGET_FULL") == "1"
-"""Prompts of 600 KB and $25, which takes minutes, and production's wait for a grant, which a machine busy with other tests does not
-keep; otherwise a tenth of the one and more of the other, which the same rules bound alike."""
+"""Answers of 1,000 tokens, prompts of 600 KB and $25, which takes minutes, and production's wait for a grant, which a machine busy with
+other tests does not keep; otherwise a fifth and a tenth of the ones and more of the other, which the same rules bound alike."""
 
 WAIT_MS = "50" if FULL else "10000"
 
@@ -107,7 +107,7 @@ def tell(capsys: pytest.CaptureFixture[str], text: str) -> None:
 
 def test_a_large_budget_is_spent_before_anything_is_refused(crowded: World, capsys: pytest.CaptureFixture[str]) -> None:
     """A hundred times what is held at once, and answers that use their cap: 97 % are spent when the first is refused."""
-    clients, cap = 8, 1_000
+    clients, cap = 8, 1_000 if FULL else 200
     hold = cap + 250
     limit = 100 * clients * hold
     project = crowded.new_project(tokens=limit)

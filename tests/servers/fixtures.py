@@ -112,6 +112,13 @@ def make_database(server: PostgresServer, passwords: dict[str, str]) -> Database
     return Database(server, name, passwords)
 
 
+def fill(database: Database, template: Database) -> None:
+    """Put a copy of another database of the same server in its place. Nobody may be connected to the other one."""
+    drop_database(database)
+    database.server.run_sql(f'CREATE DATABASE "{database.name}" TEMPLATE "{template.name}"')
+    database.server.create_database(database.name, passwords=database.passwords)  # what a database allows is not copied with it
+
+
 def drop_database(database: Database) -> None:
     """Whoever is connected is thrown out."""
     database.server.run_sql(f'DROP DATABASE "{database.name}" WITH (FORCE)')

@@ -1,6 +1,7 @@
 """One accounts service for the tests that only talk to it, and makers for those that kill things."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,13 +52,21 @@ def accounts(
     fixtures.drop_database(database)
 
 
-@pytest.fixture
-def migrated(database: fixtures.Database, bus: fixtures.Bus) -> dict[str, str]:
-    """The environment of a migrated database and a bus of the test's own."""
-    env = environment(database, bus)
-    done = run(env, "migrate")
+@pytest.fixture(scope="session")
+def template(postgres_server: PostgresServer, database_passwords: dict[str, str]) -> Iterator[fixtures.Database]:
+    """A migrated database that nobody connects to, to be copied."""
+    made = fixtures.make_database(postgres_server, database_passwords)
+    done = run({**os.environ, **made.env("accounts"), **made.env("accounts_owner")}, "migrate")
     assert done.returncode == 0, done.stderr
-    return env
+    yield made
+    fixtures.drop_database(made)
+
+
+@pytest.fixture
+def migrated(template: fixtures.Database, database: fixtures.Database, bus: fixtures.Bus) -> dict[str, str]:
+    """The environment of a migrated database and a bus of the test's own."""
+    fixtures.fill(database, template)
+    return environment(database, bus)
 
 
 @pytest.fixture

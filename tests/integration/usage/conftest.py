@@ -13,9 +13,22 @@ import psycopg
 import pytest
 
 from devstack.servers.ports import free_port
+from devstack.servers.postgres import PostgresServer
 from tests.integration.usage.gateway_side import GatewaySide
 from tests.integration.usage.signer import Signer
-from tests.servers.fixtures import Bus, Database
+from tests.servers.fixtures import Bus, Database, drop_database, fill, make_database
+
+
+def run(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`python -m usage …` to its end."""
+    argv = [sys.executable, "-m", "usage", *arguments]
+    return subprocess.run(argv, env=env, capture_output=True, text=True, timeout=120)
+
+
+def migrate(database: Database) -> None:
+    """The migration job of usage."""
+    done = run({**database.env("usage"), "PATH": "/usr/bin:/bin"}, "migrate")
+    assert done.returncode == 0, done.stderr
 
 
 class UsageProcess:
@@ -33,12 +46,7 @@ class UsageProcess:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A command that ends by itself."""
-        argv = [sys.executable, "-m", "usage", *arguments]
-        return subprocess.run(argv, env=self.env, capture_output=True, text=True, timeout=120)
-
-    def migrate(self) -> None:
-        done = self.run("migrate")
-        assert done.returncode == 0, done.stderr
+        return run(self.env, *arguments)
 
     def start(self, *, ready: bool = True) -> None:
         with self.log.open("ab") as log:
@@ -115,19 +123,34 @@ def signer() -> Iterator[Signer]:
 
 @contextmanager
 def process_on(database: Database, bus: Bus, signer: Signer, log: Path) -> Iterator[UsageProcess]:
-    """A migrated service that has not been started; killed on leaving."""
+    """A service that has not been started, on a migrated database; killed on leaving."""
     process = UsageProcess({**database.env("usage"), **bus.env("usage"), "USAGE_JWKS_URL": signer.url}, log)
-    process.migrate()
     try:
         yield process
     finally:
         process.kill()
 
 
+@pytest.fixture(scope="session")
+def template(postgres_server: PostgresServer, database_passwords: dict[str, str]) -> Iterator[Database]:
+    """A migrated database that nobody connects to, to be copied."""
+    made = make_database(postgres_server, database_passwords)
+    migrate(made)
+    yield made
+    drop_database(made)
+
+
 @pytest.fixture
-def usage(database: Database, bus: Bus, signer: Signer, tmp_path: Path) -> Iterator[UsageProcess]:
+def migrated(template: Database, database: Database) -> Database:
+    """The test's database, migrated."""
+    fill(database, template)
+    return database
+
+
+@pytest.fixture
+def usage(migrated: Database, bus: Bus, signer: Signer, tmp_path: Path) -> Iterator[UsageProcess]:
     """The service, ready."""
-    with process_on(database, bus, signer, tmp_path / "usage.log") as process:
+    with process_on(migrated, bus, signer, tmp_path / "usage.log") as process:
         process.start()
         yield process
 

@@ -15,7 +15,7 @@ from common.contracts.subjects import DEAD_LETTERS_STREAM, REQUESTS_CONSUMER, RE
 from devstack.servers.nats import NatsServer
 from devstack.servers.postgres import PostgresServer
 from tests.days import this_month
-from tests.integration.usage.conftest import Books, UsageProcess, eventually, process_on
+from tests.integration.usage.conftest import Books, UsageProcess, eventually, migrate, process_on
 from tests.integration.usage.gateway_side import GatewaySide, envelope_headers, make_event
 from tests.integration.usage.signer import Signer
 from tests.servers.fixtures import Bus, Database, make_database
@@ -23,10 +23,12 @@ from tests.servers.fixtures import Bus, Database, make_database
 
 @pytest.fixture
 def own_database(make_postgres_server: Callable[[], PostgresServer]) -> Database:
-    """A database on a server of the test's own, which may be killed."""
-    return make_database(
+    """A migrated database on a server of the test's own, which may be killed."""
+    made = make_database(
         make_postgres_server(), {"accounts_owner": "o-password", "accounts": "a-password", "usage": "u-password"}
     )
+    migrate(made)
+    return made
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def usage_on_own(own_database: Database, bus: Bus, signer: Signer, tmp_path: Pat
 
 
 async def test_a_poison_envelope_is_parked_and_its_batch_mates_are_booked(
-    database: Database, bus: Bus, signer: Signer, gateway: GatewaySide, books: Books, tmp_path: Path
+    migrated: Database, bus: Bus, signer: Signer, gateway: GatewaySide, books: Books, tmp_path: Path
 ) -> None:
     """Garbage, a bad event among good ones, headers that say nothing: parked with reason; numbers that are known are receipted."""
     boot, project = uuid7(), uuid7()
@@ -48,7 +50,7 @@ async def test_a_poison_envelope_is_parked_and_its_batch_mates_are_booked(
     await gateway.ship(mixed, boot=boot, first=4)
     await gateway.ship_raw(b"[]", {})
     await gateway.ship([make_event(project, boot)], boot=boot, first=7)
-    with process_on(database, bus, signer, tmp_path / "usage.log") as usage:
+    with process_on(migrated, bus, signer, tmp_path / "usage.log") as usage:
         usage.start()
         await eventually(lambda: books.query("SELECT 1 FROM boots WHERE boot = %s AND contiguous = 7", boot))
         assert books.one("SELECT count(*) FROM requests WHERE project_id = %s", project) == 4
@@ -150,13 +152,13 @@ async def test_a_recreated_directory_is_read_again(usage: UsageProcess, gateway:
 
 
 async def test_the_service_starts_before_the_bus(
-    database: Database, make_nats_server: Callable[[], NatsServer], signer: Signer, tmp_path: Path
+    migrated: Database, make_nats_server: Callable[[], NatsServer], signer: Signer, tmp_path: Path
 ) -> None:
     """With NATS down it is alive and unready; when NATS comes it becomes ready by itself."""
     bus = Bus(make_nats_server())
     bus.provision()
     bus.server.stop()
-    with process_on(database, bus, signer, tmp_path / "usage.log") as usage:
+    with process_on(migrated, bus, signer, tmp_path / "usage.log") as usage:
         usage.start(ready=False)
         await eventually(lambda: usage.status("/healthz") == 200)
         assert usage.status("/readyz") == 503

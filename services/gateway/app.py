@@ -223,7 +223,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         background.start("recovery", publisher.keep_recovering)
         background.start("grants", grants.run)
         background.start("rates", rates.run)
-        background.start("bus", lambda: _bus(settings, client, feed, publisher, grants, states, background))
+        background.start("bus", lambda: _bus(settings, client, feed, publisher, grants, rates, states, background))
         yield Gateway(hot, waiting, streams)
 
 
@@ -233,6 +233,7 @@ async def _bus(
     feed: DirectoryFeed,
     publisher: EventPublisher,
     grants: Grants,
+    rates: Rates,
     states: QuotaStates,
     background: Background,
 ) -> None:
@@ -258,7 +259,7 @@ async def _bus(
             await asyncio.sleep(RESTART_SECONDS)
     background.start("directory", feed.run)
     background.start("shipper", publisher.run)
-    await listen_to_recalls(client, grants.recall)
+    await listen_to_recalls(client, grants.recall, rates.recall)
     await listen_to_quota(client, states)
 
 

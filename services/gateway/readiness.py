@@ -93,6 +93,7 @@ def gauges(
         (f"{prefix}rate_waits", "Requests that waited for a lease on a limit per minute"): lambda: rates.waits,
         (f"{prefix}rate_asks", "Asks for such leases"): lambda: rates.asking.asks,
         (f"{prefix}rate_failures", "Asks for such leases without an answer"): lambda: rates.asking.failures,
+        (f"{prefix}rate_recalls", "Leases given back because another gateway needed them"): lambda: rates.recalls,
         (f"{prefix}rate_degraded", "Requests let in on an even share, as nobody could be asked"): lambda: rates.degraded,
         (f"{prefix}clock_skew_seconds", "The budget authority's clock minus ours"): lambda: grants.skew_ms / 1000,
         (f"{prefix}upstream_connections", "Open connections to upstreams"): lambda: upstream.stats().open,

@@ -71,14 +71,15 @@ class Service:
         record = RecordRequests(self.database, self.bus, self.partitions, built_in_book(), self._touched, self.key_activity.used)
         self.requests = RequestListener(lambda: self.bus.jetstream, record)
         self.watermarks = PublishWatermarks(self.database, self.bus, self._present_boots)
+        recalls = Recalls(self.bus)
         answer = AnswerGrants(
             self.asks_database,
             self.directory.look_now,
             self._touched,
             lambda: len(self._present_boots()),
-            Recalls(self.bus).say,
+            recalls.of_grants,
         )
-        answer_rates = AnswerRates(self.asks_database, lambda: len(self._present_boots()))
+        answer_rates = AnswerRates(self.asks_database, self._present_boots, recalls.of_rates)
         broker = build_broker(url=settings.nats_url, password=password)
         self.listeners = Listeners(
             broker, answer, answer_rates, ExplainRequest(self.database), (*TRANSIENT, *PERMANENT), self.present

@@ -274,6 +274,23 @@ def test_a_request_that_the_budget_refuses_uses_nothing_of_the_minute(world: Wor
     assert world.gateway.chat(project, **CAPPED).status == 200
 
 
+def test_one_at_a_time_through_any_gateway(world: World) -> None:
+    """What one gateway has let go of, the next request has through another: of few slots and of a small minute's requests and tokens."""
+    second = world.add_gateway()
+    limits = {"concurrency": 1, "requests_per_minute": 16, "tokens_per_minute": 16 * 300}
+    try:
+        project = world.new_project(limits=limits)
+        eventually(lambda: second.chat(project, model="no-such-model").status == 404)
+        took_long = {"model": "sim-fault-slow-first-token.1500", "max_tokens": 40}
+        answers = [
+            (second, world.gateway)[number % 2].chat(project, **(took_long if number % 4 == 0 else CAPPED))
+            for number in range(12)
+        ]
+        assert [answer.status for answer in answers] == [200] * 12, [answer.body for answer in answers if answer.status != 200]
+    finally:
+        world.remove_gateway(second)
+
+
 def test_concurrency_over_two_gateways_and_a_death(world: World) -> None:
     """No more at once than the limit, through whichever gateway; the slots of one that is killed come back by themselves."""
     project = world.new_project(limits={"concurrency": 3})

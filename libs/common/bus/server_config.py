@@ -42,6 +42,7 @@ PERMISSIONS: dict[str, Permissions] = {
             "_INBOX.gateway.>",
             f"{subjects.DIRECTORY_REPUBLISHED}.>",
             subjects.GRANTS_RECALL,
+            subjects.RATES_RECALL,
             f"{subjects.QUOTA_STATE}.*",
             f"{subjects.WATERMARKS}.*",
         ),
@@ -53,6 +54,7 @@ PERMISSIONS: dict[str, Permissions] = {
     "usage": Permissions(
         publish=(
             subjects.GRANTS_RECALL,
+            subjects.RATES_RECALL,
             f"{subjects.QUOTA_STATE}.*",
             f"{subjects.WATERMARKS}.*",
             f"{subjects.ALERTS}.*",

@@ -26,6 +26,7 @@ SHAPES: dict[str, tuple[type[msgspec.Struct], ...]] = {
     "usage.grants.ask.v1": (grants.GrantAsk, grants.ScopeAsk, grants.GrantAnswer, grants.ScopeAnswer),
     "usage.grants.recall.v1": (grants.Recall,),
     "usage.rates.ask.v1": (rates.RatesAsk, rates.RateAsk, rates.RatesAnswer, rates.RateAnswer),
+    "usage.rates.recall.v1": (rates.RatesRecall,),
     "usage.explain.ask.v1": (events.ExplainAsk, events.ExplainAnswer),
     "usage.alerts.v1.*": (events.AlertRaised,),
     "usage.quota.v1.*": (events.QuotaState,),

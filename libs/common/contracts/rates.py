@@ -51,7 +51,10 @@ class RatesAsk(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RateAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The lease of the asking boot (below zero: it is beyond what is left for it), and what all others have used or leased (`others_*`)."""
+    """The lease of the asking boot (below zero: it is beyond what is left for it), and what all others have used or leased (`others_*`).
+
+    `idle_*`: so much of that may come back when it is recalled: leases of boots that live, and their slots in use.
+    """
 
     scope: str
     scope_id: str
@@ -62,11 +65,28 @@ class RateAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     others_requests: int = 0
     others_tokens: int = 0
     others_slots: int = 0
+    idle_requests: int = 0
+    idle_tokens: int = 0
+    idle_slots: int = 0
 
 
 class RatesAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """Answers in the order of the asks; `gateways`: how many live ones the authority has heard of lately."""
+    """Answers in the order of the asks; `gateways`: how many live ones the authority has heard of lately.
+
+    `rank`: the place of the asking boot among them, from 0; None = it is none of them yet. What is left over when a limit is divided by
+    their number belongs to those that come first.
+    """
 
     answers: tuple[RateAnswer, ...]
     valid_ms: int
     gateways: int = 1
+    rank: int | None = None
+
+
+class RatesRecall(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody waits for what others may not need of these (scope, scope id): every other boot than `boot` keeps only what its own
+    waiting requests need, and tells at once how it stands.
+    """
+
+    boot: str
+    scopes: tuple[tuple[str, str], ...]

@@ -11,6 +11,7 @@ RATES_ASK = "usage.rates.ask.v1"
 EXPLAIN_ASK = "usage.explain.ask.v1"
 ALERTS = "usage.alerts.v1"
 GRANTS_RECALL = "usage.grants.recall.v1"
+RATES_RECALL = "usage.rates.recall.v1"
 QUOTA_STATE = "usage.quota.v1"
 WATERMARKS = "usage.watermarks.v1"
 KEY_ACTIVITY = "usage.key_activity.v1"
@@ -84,6 +85,14 @@ SUBJECTS: tuple[Subject, ...] = (
         "rates.RatesAsk → rates.RatesAnswer",
         "none (request/reply)",
         "a gateway asks for its share of limits per minute and of concurrency",
+    ),
+    Subject(
+        RATES_RECALL,
+        "usage",
+        ("gateway",),
+        "rates.RatesRecall",
+        "none (asked again while a request waits)",
+        "a limit per minute or on concurrency is leased out and somebody waits: gateways give back what they do not need",
     ),
     Subject(
         EXPLAIN_ASK,

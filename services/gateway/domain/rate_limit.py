@@ -19,6 +19,18 @@ BUSY_SECONDS = 3.0
 HEARD_SECONDS = 2.0
 """So long, what others use is as it was heard."""
 
+LATELY = 0.25
+"""So long, who has waited in vain speaks for whoever comes after it."""
+
+RECALLED_SECONDS = 1.0
+"""So long after a recall only what waiting requests need is kept and asked for: anything else would be recalled again at once."""
+
+JUST_TOLD = 0.01
+"""What the authority was told so lately is how things stand; a recall that comes then is about older news."""
+
+JUST_NOW = 0.005
+"""What was leased an instant ago is somebody's who has not run yet."""
+
 QUARTER = 4
 ENDLESS = 1 << 62
 LEAST_WANTED = 4
@@ -37,6 +49,21 @@ class Amount(NamedTuple):
 NOTHING = Amount()
 
 
+class Part(NamedTuple):
+    """Which part of a limit one gateway has while nobody shares it out: an even one, and one more for the first `limit` % `gateways`."""
+
+    gateways: int
+    rank: int | None
+
+    def of(self, limit: int) -> int:
+        """So much of it."""
+        even, left = divmod(limit, self.gateways)
+        return even + (self.rank is not None and self.rank < left)
+
+
+WHOLE = Part(1, 0)
+
+
 class RateScope:
     """One owner of limits at this boot. `limit_*` None = no limit in that unit.
 
@@ -44,8 +71,8 @@ class RateScope:
     only has to be added to these (domain.rate_group); beyond, somebody has to look, by `use`. What was counted from `since` on is corrected
     by them alone as well.
 
-    `others`: what other boots have used or leased, as heard at `answered_at`, by the answer to an ask of `told_at`. `in_flight`: an ask
-    is under way.
+    `others`: what other boots have used or leased, as heard at `answered_at`, by the answer to an ask of `told_at`; `idle`: so much of it
+    may come back when it is recalled. `in_flight`: an ask is under way.
     """
 
     __slots__ = (
@@ -58,9 +85,11 @@ class RateScope:
         "_most_slots",
         "_noted_requests",
         "_noted_tokens",
+        "_recalled_at",
         "_second",
         "_shaped",
         "_typical_tokens",
+        "_vain_until",
         "_window",
         "answered_at",
         "asked_at",
@@ -68,6 +97,7 @@ class RateScope:
         "free_slots",
         "free_tokens",
         "free_until",
+        "idle",
         "in_flight",
         "limit_requests",
         "limit_slots",
@@ -95,11 +125,11 @@ class RateScope:
         self.free_until = 0.0
         self.free_requests = self.free_tokens = self.free_slots = 0
         self.since = now
-        self.others = NOTHING
+        self.others = self.idle = NOTHING
         self.seq = 0
         self.in_flight = False
         self.asked_at = 0.0
-        self.answered_at = self.told_at = -math.inf
+        self.answered_at = self.told_at = self._recalled_at = self._vain_until = -math.inf
         self.touched_at = now
         self._window = Window()
         self._noted_requests = self._noted_tokens = 0  # of all that was counted, what the window has
@@ -183,33 +213,46 @@ class RateScope:
             return "tokens_per_minute"
         return ""
 
-    def lacking_of_share(self, wanted: Amount, now: float, gateways: int) -> str:
-        """The same of the even part that each of so many gateways has while nobody shares the limit out."""
-        return self._passing(wanted, NOTHING, now, gateways)
+    def lacking_of_part(self, wanted: Amount, now: float, part: Part) -> str:
+        """The same of the part that this gateway has while nobody shares the limit out."""
+        return self._passing(wanted, NOTHING, now, part)
 
-    def lacking_after_wait(self, wanted: Amount, now: float, *, began: float, gateways: int) -> str:
-        """The limit that refuses what has waited since `began` in vain: the even share where nobody has answered since; near the limit the
+    def lacking_after_wait(self, wanted: Amount, now: float, *, began: float, part: Part) -> str:
+        """The limit that refuses what has waited since `began` in vain: our part where nobody has answered since; near the limit the
         lease, where somebody has. Far from the limit others have only been faster here, again and again: no reason to refuse anybody.
         """
         if self.told_at >= began and not self.is_far(now):
             return self.lacking(wanted, now)
-        return self.lacking_of_share(wanted, now, gateways)
+        return self.lacking_of_part(wanted, now, part)
+
+    def waited_in_vain(self, now: float) -> None:
+        """What others may not need was recalled and has not come back in time: for a moment nobody need wait for it."""
+        self._vain_until = now + LATELY
 
     def spent_by(self, wanted: Amount, now: float) -> str:
-        """The limit that so much more passes by what is known to be used, here and elsewhere; "" if none."""
-        return self._passing(wanted, self.others_now(now), now, 1)
+        """The limit that so much more passes by what is used here, and used or leased elsewhere; "" if none."""
+        return self._passing(wanted, self.others_now(now), now, WHOLE)
+
+    def refused_by(self, wanted: Amount, now: float) -> str:
+        """The limit that refuses so much more without a further question, by what is used here and elsewhere; "" if none. What others may
+        not need comes back when a request waits for it, so it counts only where one has just waited in vain.
+        """
+        others, idle = self.others_now(now), NOTHING if now < self._vain_until else self.idle
+        if others is not NOTHING:
+            others = Amount(others.requests - idle.requests, others.tokens - idle.tokens, others.slots - idle.slots)
+        return self._passing(wanted, others, now, WHOLE)
 
     def others_now(self, now: float) -> Amount:
         """What others have used or leased, as far as that is known at the moment."""
         return self.others if now - self.answered_at < HEARD_SECONDS else NOTHING
 
-    def _passing(self, wanted: Amount, others: Amount, now: float, share: int) -> str:
+    def _passing(self, wanted: Amount, others: Amount, now: float, part: Part) -> str:
         window = self.window_at(now)
-        if wanted.requests and _passes(window.requests + others.requests + wanted.requests, self.limit_requests, share):
+        if wanted.requests and _passes(window.requests + others.requests + wanted.requests, self.limit_requests, part):
             return "requests_per_minute"
-        if wanted.slots and _passes(self.slots + others.slots + wanted.slots, self.limit_slots, share):
+        if wanted.slots and _passes(self.slots + others.slots + wanted.slots, self.limit_slots, part):
             return "concurrency"
-        if wanted.tokens and _passes(window.tokens + others.tokens + wanted.tokens, self.limit_tokens, share):
+        if wanted.tokens and _passes(window.tokens + others.tokens + wanted.tokens, self.limit_tokens, part):
             return "tokens_per_minute"
         return ""
 
@@ -278,8 +321,9 @@ class RateScope:
     def shape(self, need: Amount, now: float, number: int) -> RateAsk:
         """The next ask: what is used, what is kept of the lease, and how much would do for the next seconds. `number` rises."""
         window = self.window_at(now)
-        want = self._want(need, now)
         left = self.left(now)
+        recalled = now - self._recalled_at < RECALLED_SECONDS and now - self.answered_at > JUST_NOW
+        want = need if recalled else self._want(need, now)
         kept = Amount(
             max(0, min(left.requests, want.requests)), max(0, min(left.tokens, want.tokens)), max(0, min(left.slots, want.slots))
         )
@@ -311,6 +355,13 @@ class RateScope:
             need_tokens=need.tokens,
             need_slots=need.slots,
         )
+
+    def recall(self, now: float) -> bool:
+        """Somebody waits for what is not needed here: the next ask gives it back. False if that has been told just now."""
+        if now - self.asked_at <= JUST_TOLD:
+            return False
+        self._recalled_at = now
+        return True
 
     def _want(self, need: Amount, now: float) -> Amount:
         """What the pace since the last ask would use in some seconds, and a few requests at the least; far from the limit as much as the
@@ -360,6 +411,7 @@ class RateScope:
         self._hold(Amount(answer.lease_requests, answer.lease_tokens, answer.lease_slots))
         self._lease_until = self.asked_at + valid_seconds
         self.others = Amount(answer.others_requests, answer.others_tokens, answer.others_slots)
+        self.idle = Amount(answer.idle_requests, answer.idle_tokens, answer.idle_slots)
         self.answered_at, self.told_at = now, self.asked_at
         self._note(now)
         self._set_free(now)
@@ -382,8 +434,8 @@ class RateScope:
         return found or 0
 
 
-def _passes(wanted: int, limit: int | None, share: int) -> bool:
-    return limit is not None and wanted > limit // share
+def _passes(wanted: int, limit: int | None, part: Part) -> bool:
+    return limit is not None and wanted > part.of(limit)
 
 
 def _is_far(used: int, limit: int | None) -> bool:

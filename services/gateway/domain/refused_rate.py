@@ -34,7 +34,7 @@ def too_fast(
         used=used,
         held=held,
         needed=needed,
-        resets_at=None if seconds is None else text_of(datetime.fromtimestamp(now + seconds, UTC)),
+        resets_at=None if seconds is None else text_of(datetime.fromtimestamp(ceil(now + seconds), UTC)),
     )
     refusal.is_final = seconds is None
     return refusal
@@ -45,6 +45,7 @@ def rate_exceeded(scope: RateScope, limit: str, amount: Amount, now: float, at: 
     by_tokens = limit == "tokens_per_minute"
     needed, most = amount.tokens if by_tokens else 1, scope.limit_of(limit)
     used, held = _used_and_held(scope, limit, now)
+    held = max(held, most - used - needed + 1)  # what is neither used nor to be had is kept for others
     refusal = too_fast(
         _message(scope, limit, needed, most),
         scope=scope.scope,
@@ -52,7 +53,7 @@ def rate_exceeded(scope: RateScope, limit: str, amount: Amount, now: float, at: 
         limit_name=limit,
         limit=most,
         used=used,
-        seconds=None if needed > most else _seconds(scope, limit, amount, now),
+        seconds=None if needed > most else _seconds(scope, limit, needed, now),
         now=at,
         held=held,
         needed=needed,
@@ -77,8 +78,13 @@ def _used_and_held(scope: RateScope, limit: str, now: float) -> tuple[int, int]:
     }[limit]
 
 
-def _seconds(scope: RateScope, limit: str, amount: Amount, now: float) -> float:
-    """Until it would fit: what this gateway has used leaves the minute, what others hold may come back at any moment."""
-    used, _ = _used_and_held(scope, limit, now)
-    is_ours = limit != "concurrency" and used > 0 and bool(scope.spent_by(amount, now))
-    return scope.window_at(now).seconds_until(amount.requests, amount.tokens, now) if is_ours else 1.0
+def _seconds(scope: RateScope, limit: str, needed: int, now: float) -> float:
+    """Until it would fit: what this gateway has used leaves the minute; what others hold or have used may do so at any moment."""
+    if limit == "concurrency":
+        return 1.0
+    others, idle, window = scope.others_now(now), scope.idle, scope.window_at(now)
+    if limit == "requests_per_minute":
+        missing = window.requests + max(0, others.requests - idle.requests) + needed - scope.limit_of(limit)
+        return window.seconds_until(missing, 0, now) if 0 < missing <= window.requests else 1.0
+    missing = window.tokens + max(0, others.tokens - idle.tokens) + needed - scope.limit_of(limit)
+    return window.seconds_until(0, missing, now) if 0 < missing <= window.tokens else 1.0

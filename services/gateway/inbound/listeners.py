@@ -1,6 +1,7 @@
-"""What the bus tells the gateway besides the directory and the watermarks: quota states, and recalls of grants."""
+"""What the bus tells the gateway besides the directory and the watermarks: quota states, and recalls of grants and leases."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import msgspec
 from nats.aio.client import Client
@@ -8,11 +9,13 @@ from nats.aio.msg import Msg
 
 from common.contracts.events import QuotaState
 from common.contracts.grants import Recall
-from common.contracts.subjects import GRANTS_RECALL, QUOTA_STATE
+from common.contracts.rates import RatesRecall
+from common.contracts.subjects import GRANTS_RECALL, QUOTA_STATE, RATES_RECALL
 from gateway.use_cases.show_quota import QuotaStates
 
 _decode = msgspec.json.Decoder(QuotaState).decode
 _decode_recall = msgspec.json.Decoder(Recall).decode
+_decode_rates_recall = msgspec.json.Decoder(RatesRecall).decode
 
 
 async def listen_to_quota(client: Client, states: QuotaStates) -> None:
@@ -28,14 +31,16 @@ async def listen_to_quota(client: Client, states: QuotaStates) -> None:
     await client.subscribe(f"{QUOTA_STATE}.*", cb=heard)
 
 
-async def listen_to_recalls(client: Client, take: Callable[[Recall], None]) -> None:
-    """Subscribe; survives reconnects. One that is missed is said again as long as somebody waits."""
+async def listen_to_recalls(client: Client, of_grants: Callable[[Recall], None], of_rates: Callable[[RatesRecall], None]) -> None:
+    """Subscribe; survives reconnects. One that is missed, or cannot be read, is said again as long as somebody waits."""
 
-    async def heard(message: Msg) -> None:
-        try:
-            recall = _decode_recall(message.data)
-        except msgspec.MsgspecError:
-            return
-        take(recall)
+    async def heard_of_grants(message: Msg) -> None:
+        with suppress(msgspec.MsgspecError):
+            of_grants(_decode_recall(message.data))
 
-    await client.subscribe(GRANTS_RECALL, cb=heard)
+    async def heard_of_rates(message: Msg) -> None:
+        with suppress(msgspec.MsgspecError):
+            of_rates(_decode_rates_recall(message.data))
+
+    await client.subscribe(GRANTS_RECALL, cb=heard_of_grants)
+    await client.subscribe(RATES_RECALL, cb=heard_of_rates)

@@ -10,9 +10,9 @@ import nats.errors
 from nats.aio.client import Client
 
 from common.contracts.directory import Limits
-from common.contracts.rates import RatesAnswer, RatesAsk
+from common.contracts.rates import RatesAnswer, RatesAsk, RatesRecall
 from common.contracts.subjects import RATES_ASK
-from gateway.domain.rate_limit import NOTHING, TICK_SECONDS, Amount, RateScope
+from gateway.domain.rate_limit import NOTHING, TICK_SECONDS, Amount, Part, RateScope
 from gateway.outbound.asking import ASK_TIMEOUT, Asking
 
 LARGEST_MESSAGE = 250
@@ -24,8 +24,8 @@ Name = tuple[str, str]
 class Rates:
     """The scopes of this boot that have such limits, and their conversation with usage.
 
-    `gateways`: how many there are, until usage says so. Whoever keeps a scope at hand looks at `generation`: as long as it is the same,
-    none has been forgotten.
+    `gateways`: how many there are, until usage says so; `part`: which part of each limit is ours while nobody answers. Whoever keeps
+    a scope at hand looks at `generation`: as long as it is the same, none has been forgotten.
     """
 
     def __init__(self, client: Client, *, gateway: str, boot: str, gateways: int = 1) -> None:
@@ -35,9 +35,9 @@ class Rates:
         self._scopes: dict[Name, RateScope] = {}
         self._numbers = count(1)
         self.asking: Asking[Name, Amount] = Asking("rates", self._exchange, largest_message=LARGEST_MESSAGE)
-        self.gateways = gateways
+        self.part = Part(gateways, None)
         self.generation = 0
-        self.waits = self.degraded = 0
+        self.waits = self.degraded = self.recalls = 0
 
     def scope(self, scope: str, scope_id: str, limits: Limits) -> RateScope:
         """The scope of that name, with limits as the directory has them now."""
@@ -57,6 +57,17 @@ class Rates:
         self.waits += 1
         names = [(scope.scope, scope.scope_id) for scope in scopes]
         await asyncio.gather(*(self.asking.wait(name, need, seconds, pause=pause) for name in names))
+
+    def recall(self, recall: RatesRecall) -> None:
+        """Another boot waits for what is not needed here."""
+        if recall.boot == self._boot:
+            return
+        now = time.monotonic()
+        for name in recall.scopes:
+            scope = self._scopes.get(name)
+            if scope is not None and scope.recall(now):
+                self.recalls += 1
+                self.asking.note(name)
 
     async def run(self) -> None:
         """Ask until cancelled."""
@@ -104,7 +115,7 @@ class Rates:
             raise nats.errors.ConnectionReconnectingError
         reply = await self._client.request(RATES_ASK, msgspec.json.encode(ask), timeout=ASK_TIMEOUT)
         answer = msgspec.json.decode(reply.data, type=RatesAnswer)
-        self.gateways = max(1, answer.gateways)
+        self.part = Part(max(1, answer.gateways), answer.rank)
         return answer
 
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain, repeat
 
 from common.contracts.directory import NO_LIMITS, Limits
 from gateway.domain.caller import Caller
@@ -17,8 +18,11 @@ from gateway.outbound.asking import lend
 from gateway.outbound.rates import Rates
 
 MOST_KEPT = 50_000
-PAUSE = 0.005
-"""Before a request that has been answered and still does not fit is asked for again."""
+PAUSES = (0.005, 0.01, 0.02)
+"""Before a request that has been answered and still does not fit is asked for again, meanwhile others return what they do not need."""
+
+RECALL_SECONDS = 2.0
+"""After so long, what others have not returned is not to be had, however patient a gateway is told to be."""
 
 
 class RatePermit:
@@ -57,18 +61,18 @@ class RatePermit:
 
         Raises RateLimited. Where nobody answers in time, the even share of each gateway counts.
         """
-        began, pause = time.monotonic(), 0.0
+        began, pauses = time.monotonic(), chain((0.0,), PAUSES, repeat(PAUSES[-1]))
         while lacking := self._lacking(amount):
             now = time.monotonic()
             for scope in lacking:
-                if limit := scope.spent_by(amount, now):
+                if limit := scope.refused_by(amount, now):
                     raise self._limited(scope, limit, amount)
-            if self._patience.left <= 0 or self._rates.asking.is_silent:
+            are_answered = all(scope.told_at >= began for scope in lacking)
+            if self._patience.left <= 0 or self._rates.asking.is_silent or (are_answered and now - began > RECALL_SECONDS):
                 self._take_of_shares(amount, began)
                 return
             need = Amount(amount.requests, amount.tokens + soon, amount.slots)
-            await lend(self._patience, self._rates.wait(lacking, need, self._patience.left, pause=pause))
-            pause = PAUSE
+            await lend(self._patience, self._rates.wait(lacking, need, self._patience.left, pause=next(pauses)))
         self._count(amount, time.monotonic())
 
     def _lacking(self, amount: Amount) -> list[RateScope]:
@@ -89,7 +93,9 @@ class RatePermit:
         """Nobody has said in time how much is ours."""
         now = time.monotonic()
         for scope in self._lacking(amount):
-            if limit := scope.lacking_after_wait(amount, now, began=began, gateways=self._rates.gateways):
+            if limit := scope.lacking_after_wait(amount, now, began=began, part=self._rates.part):
+                if scope.told_at >= began:
+                    scope.waited_in_vain(now)
                 raise self._limited(scope, limit, amount)
         self._rates.degraded += 1
         self._count(amount, now)

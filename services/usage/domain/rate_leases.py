@@ -37,6 +37,11 @@ def lease_of(share: Share, gateways: int) -> int:
     return share.kept + max(needed, min(wanted, free // (2 * max(1, gateways))))
 
 
+def lacks_idle(need: int, lease: int, idle: int) -> bool:
+    """Whether requests wait for more than there is, and others may have some that they do not need."""
+    return need > lease and idle > 0
+
+
 def told_lease(share: Share, lease: int) -> int:
     """What the boot is told of its lease: less than it keeps while more is used and leased than the limit, as after the return of a
     boot that was taken for gone; below zero, so many of the requests that end must not be followed by others. The books go on with

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
-from usage.domain.rate_leases import COUNTED_SECONDS, SLOTS_SECONDS
+from usage.domain.rate_leases import COUNTED_SECONDS, SLOTS_SECONDS, VALID_SECONDS
 
 RateName = tuple[str, str]
 """scope, scope_id."""
@@ -24,7 +24,8 @@ READ = """
 SELECT
     asked.scope, asked.scope_id, own.ask_seq, newest.limit_version, newest.limit_requests, newest.limit_tokens, newest.limit_slots,
     coalesce(others.requests, 0)::bigint AS others_requests, coalesce(others.tokens, 0)::bigint AS others_tokens,
-    coalesce(others.slots, 0)::bigint AS others_slots
+    coalesce(others.slots, 0)::bigint AS others_slots, coalesce(others.idle_requests, 0)::bigint AS idle_requests,
+    coalesce(others.idle_tokens, 0)::bigint AS idle_tokens, coalesce(others.idle_slots, 0)::bigint AS idle_slots
 FROM unnest(%(scopes)s::text[], %(ids)s::text[]) AS asked(scope, scope_id)
 LEFT JOIN rate_leases own ON (own.scope, own.scope_id, own.boot) = (asked.scope, asked.scope_id, %(boot)s)
 LEFT JOIN LATERAL (
@@ -34,8 +35,12 @@ LEFT JOIN LATERAL (
 ) AS newest ON true
 LEFT JOIN LATERAL (
     SELECT sum(r.used_requests + r.lease_requests) AS requests, sum(r.used_tokens + r.lease_tokens) AS tokens,
-        sum(r.used_slots + r.lease_slots) FILTER (WHERE r.heard_at > clock_timestamp() - make_interval(secs => %(slots)s)) AS slots
+        sum(r.used_slots + r.lease_slots) FILTER (WHERE r.heard_at > clock_timestamp() - make_interval(secs => %(slots)s)) AS slots,
+        sum(r.lease_requests) FILTER (WHERE boot.lives) AS idle_requests,
+        sum(r.lease_tokens) FILTER (WHERE boot.lives) AS idle_tokens,
+        sum(r.used_slots + r.lease_slots) FILTER (WHERE boot.lives) AS idle_slots
     FROM rate_leases r
+    CROSS JOIN LATERAL (SELECT r.heard_at > clock_timestamp() - make_interval(secs => %(valid)s) AS lives) AS boot
     WHERE (r.scope, r.scope_id) = (asked.scope, asked.scope_id) AND r.boot <> %(boot)s
         AND r.heard_at > clock_timestamp() - make_interval(secs => %(counted)s)
 ) AS others ON true
@@ -76,7 +81,10 @@ DELETE FROM rate_leases WHERE ctid = ANY(ARRAY(
 
 @dataclass(frozen=True, slots=True)
 class RateBooks:
-    """What is known of a scope, for one boot; `ask_seq` and `limit_version` None = nothing yet."""
+    """What is known of a scope, for one boot; `ask_seq` and `limit_version` None = nothing yet.
+
+    `others_*`: used and leased by all other boots; `idle_*`: so much of it may come back, for it is that of boots that live.
+    """
 
     scope: str
     scope_id: str
@@ -88,6 +96,9 @@ class RateBooks:
     others_requests: int
     others_tokens: int
     others_slots: int
+    idle_requests: int
+    idle_tokens: int
+    idle_slots: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +123,14 @@ class RateRow:
 async def lock_rates(connection: AsyncConnection, names: Sequence[RateName], boot: str) -> dict[RateName, RateBooks]:
     """Lock the scopes until the end of the caller's transaction and read them."""
     scopes, ids = zip(*sorted(set(names)), strict=True)
-    values = {"scopes": list(scopes), "ids": list(ids), "boot": boot, "slots": SLOTS_SECONDS, "counted": COUNTED_SECONDS}
+    values = {
+        "scopes": list(scopes),
+        "ids": list(ids),
+        "boot": boot,
+        "slots": SLOTS_SECONDS,
+        "counted": COUNTED_SECONDS,
+        "valid": VALID_SECONDS,
+    }
     async with connection.cursor(row_factory=class_row(RateBooks)) as cursor, connection.pipeline():
         await connection.execute(LOCK, values)
         await cursor.execute(READ, values)

@@ -1,9 +1,9 @@
 """Answer a boot's asks for leases on limits per minute and on concurrency: decided under a lock per scope, committed before said."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
-from common.contracts.rates import RateAnswer, RateAsk, RatesAnswer, RatesAsk
-from usage.domain.rate_leases import VALID_SECONDS, Share, lease_of, told_lease
+from common.contracts.rates import RateAnswer, RateAsk, RatesAnswer, RatesAsk, RatesRecall
+from usage.domain.rate_leases import VALID_SECONDS, Share, lacks_idle, lease_of, told_lease
 from usage.outbound.database import Database
 from usage.outbound.rate_leases_store import RateBooks, RateRow, lock_rates, write_rates
 
@@ -11,14 +11,20 @@ POOL_WAIT_SECONDS = 0.5
 
 
 class AnswerRates:
-    """Any number of processes may answer: the database serializes them."""
+    """Any number of processes may answer: the database serializes them.
 
-    def __init__(self, database: Database, active_gateways: Callable[[], int]) -> None:
-        self._database, self._active_gateways = database, active_gateways
+    `recall` tells the gateways that somebody waits for what others may not need; it may be lost, for whoever waits asks again.
+    """
+
+    def __init__(
+        self, database: Database, present_boots: Callable[[], list[str]], recall: Callable[[RatesRecall], Awaitable[None]]
+    ) -> None:
+        self._database, self._present_boots, self._recall = database, present_boots, recall
 
     async def __call__(self, ask: RatesAsk) -> RatesAnswer:
         """Raises one of database.TRANSIENT when the books cannot be had: then there is no answer."""
-        gateways = max(1, self._active_gateways())
+        boots = sorted(self._present_boots())
+        gateways = max(1, len(boots))
         answers: list[RateAnswer] = []
         if ask.asks:
             async with self._database.transaction(wait=POOL_WAIT_SECONDS) as connection:
@@ -31,7 +37,21 @@ class AnswerRates:
                     if row is not None and name not in rows:
                         rows[name] = row
                 await write_rates(connection, ask.boot, list(rows.values()))
-        return RatesAnswer(answers=tuple(answers), valid_ms=int(VALID_SECONDS * 1000), gateways=gateways)
+        wanted = tuple(
+            (one.scope, one.scope_id) for one, answer in zip(ask.asks, answers, strict=True) if _lacks_idle(one, answer)
+        )
+        if wanted:
+            await self._recall(RatesRecall(boot=ask.boot, scopes=wanted))
+        rank = boots.index(ask.boot) if ask.boot in boots else None
+        return RatesAnswer(answers=tuple(answers), valid_ms=int(VALID_SECONDS * 1000), gateways=gateways, rank=rank)
+
+
+def _lacks_idle(ask: RateAsk, answer: RateAnswer) -> bool:
+    return (
+        lacks_idle(ask.need_requests, answer.lease_requests, answer.idle_requests)
+        or lacks_idle(ask.need_tokens, answer.lease_tokens, answer.idle_tokens)
+        or lacks_idle(ask.need_slots, answer.lease_slots, answer.idle_slots)
+    )
 
 
 def answer_rate(ask: RateAsk, books: RateBooks, gateways: int) -> tuple[RateAnswer, RateRow | None]:
@@ -74,5 +94,8 @@ def answer_rate(ask: RateAsk, books: RateBooks, gateways: int) -> tuple[RateAnsw
         others_requests=books.others_requests,
         others_tokens=books.others_tokens,
         others_slots=books.others_slots,
+        idle_requests=books.idle_requests,
+        idle_tokens=books.idle_tokens,
+        idle_slots=books.idle_slots,
     )
     return answer, row

@@ -25,7 +25,17 @@ from common.contracts.events import (
 )
 from common.contracts.grants import GrantAnswer, GrantAsk, Recall, ScopeAnswer, ScopeAsk
 from common.contracts.identifiers import uuid7
-from common.contracts.subjects import GRANTS_ASK, GRANTS_RECALL, KEY_ACTIVITY, PRESENCE, QUOTA_STATE, REQUESTS, WATERMARKS
+from common.contracts.rates import RatesRecall
+from common.contracts.subjects import (
+    GRANTS_ASK,
+    GRANTS_RECALL,
+    KEY_ACTIVITY,
+    PRESENCE,
+    QUOTA_STATE,
+    RATES_RECALL,
+    REQUESTS,
+    WATERMARKS,
+)
 from tests.days import this_day, this_month
 from tests.servers.fixtures import Bus
 
@@ -161,14 +171,16 @@ class GatewaySide:
     async def _put(self, entry: str, record: msgspec.Struct) -> None:
         await self.accounts.jetstream(timeout=30).publish(f"$KV.DIRECTORY.{entry}", msgspec.json.encode(record))
 
-    async def hear_recalls(self) -> list[Recall]:
-        """A list that fills with what is recalled from now on."""
-        heard: list[Recall] = []
+    async def hear_recalls(self) -> list[Recall | RatesRecall]:
+        """A list that fills with what is recalled from now on, of grants and of leases."""
+        heard: list[Recall | RatesRecall] = []
 
         async def said(message: Any) -> None:
-            heard.append(msgspec.json.decode(message.data, type=Recall))
+            shape = Recall if message.subject == GRANTS_RECALL else RatesRecall
+            heard.append(msgspec.json.decode(message.data, type=shape))
 
         await self.gateway.subscribe(GRANTS_RECALL, cb=said)
+        await self.gateway.subscribe(RATES_RECALL, cb=said)
         await self.gateway.flush()
         return heard
 

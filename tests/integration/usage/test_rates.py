@@ -2,13 +2,14 @@
 
 import asyncio
 import itertools
+import time
 
 import msgspec
 
 from common.contracts.identifiers import uuid7
-from common.contracts.rates import RateAsk, RatesAnswer, RatesAsk
+from common.contracts.rates import RateAsk, RatesAnswer, RatesAsk, RatesRecall
 from common.contracts.subjects import RATES_ASK
-from tests.integration.usage.conftest import Books, UsageProcess
+from tests.integration.usage.conftest import Books, UsageProcess, eventually
 from tests.integration.usage.gateway_side import GatewaySide
 
 
@@ -66,3 +67,47 @@ async def test_what_a_silent_boot_had_counts_until_it_cannot_be_in_the_window(
     assert await lease() == (0, 5)
     books.query(aged, 40, dead)
     assert await lease() == (5, 5)
+
+
+async def test_what_a_boot_may_not_need_is_recalled_for_another(usage: UsageProcess, gateway: GatewaySide, books: Books) -> None:
+    """Leases, and slots that may be free by now, of boots that live."""
+    key, rich, poor = uuid7(), uuid7(), uuid7()
+    numbers = itertools.count(1)
+    heard = await gateway.hear_recalls()
+    await ask(gateway, rich, shape(key, 1, limit=5, used_slots=2, need_requests=5, need_slots=3))
+
+    async def idle() -> tuple[int, int]:
+        answer = (await ask(gateway, poor, shape(key, next(numbers), limit=5, need_requests=1, need_slots=1))).answers[0]
+        assert (answer.lease_requests, answer.lease_slots) == (0, 0)
+        assert (answer.others_requests, answer.others_slots) == (5, 5)
+        return answer.idle_requests, answer.idle_slots
+
+    told = "UPDATE rate_leases SET heard_at = clock_timestamp() - make_interval(secs => %s) WHERE boot = %s"
+    books.query(told, 6, rich)
+    assert await idle() == (0, 0), "it may be dead"
+    assert not heard
+    books.query(told, 0, rich)
+    assert await idle() == (5, 5)
+    await eventually(lambda: heard == [RatesRecall(boot=poor, scopes=(("key", key),))])
+    await ask(gateway, rich, shape(key, 2, limit=5, used_slots=4))
+    answer = (await ask(gateway, poor, shape(key, next(numbers), limit=5, need_requests=1, need_slots=1))).answers[0]
+    assert (answer.lease_requests >= 1, answer.lease_slots) == (True, 1)
+
+
+async def test_gateways_hear_which_one_they_are(usage: UsageProcess, gateway: GatewaySide) -> None:
+    """Each has its own place among those that live; one that nobody has heard of has none."""
+    boots = sorted(uuid7() for _ in range(3))
+    for boot in boots:
+        await gateway.present(boot)
+    key = uuid7()
+
+    async def ranks() -> list[tuple[int, int | None]]:
+        answers = [await ask(gateway, boot, shape(key, time.time_ns(), limit=5)) for boot in (*boots, uuid7())]
+        return [(answer.gateways, answer.rank) for answer in answers]
+
+    async def are_known() -> bool:
+        for boot in boots:
+            await gateway.present(boot)
+        return await ranks() == [(3, 0), (3, 1), (3, 2), (3, None)]
+
+    await eventually(are_known)

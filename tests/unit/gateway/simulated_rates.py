@@ -107,6 +107,12 @@ class RateWorld:
             self.hear(number, -1, again=False)
             self.learn(number, -1)
 
+    def recall(self, number: int) -> None:
+        """A boot hears that another one waits."""
+        boot = self.boots[number]
+        if not boot.dead and boot.scope.recall(self.now):
+            self.done["recalled"] += 1
+
     def admit(self, number: int, tokens: int) -> bool:
         """A request is let in when the lease covers it; it asks for one where it does not."""
         boot, wanted = self.boots[number], Amount(1, tokens, 1)
@@ -208,6 +214,7 @@ class RateWorld:
     def _books(self, asking: int) -> RateBooks:
         own = self.rows.get(asking)
         others = [(row, at) for number, (row, at) in self.rows.items() if number != asking and at > self.now - COUNTED_SECONDS]
+        living = [row for row, at in others if at > self.now - VALID_SECONDS]
         newest = max((row for row, _ in self.rows.values()), key=lambda row: row.limit_version, default=None)
         return RateBooks(
             scope="key",
@@ -220,4 +227,7 @@ class RateWorld:
             others_requests=sum(row.used_requests + row.lease_requests for row, _ in others),
             others_tokens=sum(row.used_tokens + row.lease_tokens for row, _ in others),
             others_slots=sum(row.used_slots + row.lease_slots for row, at in others if at > self.now - SLOTS_SECONDS),
+            idle_requests=sum(row.lease_requests for row in living),
+            idle_tokens=sum(row.lease_tokens for row in living),
+            idle_slots=sum(row.used_slots + row.lease_slots for row in living),
         )

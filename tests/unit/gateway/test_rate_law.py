@@ -11,8 +11,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from common.contracts.directory import Limits
 from common.contracts.rates import RateAnswer
-from gateway.domain.rate_limit import BUSY_SECONDS, Amount, RateScope
+from gateway.domain.rate_limit import BUSY_SECONDS, JUST_TOLD, LATELY, Amount, Part, RateScope
 from tests.unit.gateway.simulated_rates import RateWorld
+from usage.domain.rate_leases import VALID_SECONDS
 
 BOOTS = 3
 number = st.integers(0, BOOTS - 1)
@@ -80,6 +81,10 @@ class RateLaw(RuleBasedStateMachine):
         self.world.converse(number, Amount())
 
     @rule(number=number)
+    def recall_is_heard(self, number: int) -> None:
+        self.world.recall(number)
+
+    @rule(number=number)
     def scope_is_forgotten(self, number: int) -> None:
         self.world.forget(number)
 
@@ -110,11 +115,13 @@ def test_no_disorder_breaks_the_laws() -> None:
         RateLaw, settings=settings(max_examples=150, stateful_step_count=60, deadline=None, derandomize=True)
     )
     assert min(RateLaw.done[what] for what in ("admitted", "lacking", "ended")) >= 50, RateLaw.done
-    assert min(RateLaw.done[what] for what in ("taken without a look", "withdrawn", "forgotten", "died")) >= 5, RateLaw.done
+    assert min(RateLaw.done[what] for what in ("taken without a look", "withdrawn", "forgotten", "recalled", "died")) >= 5, (
+        RateLaw.done
+    )
 
 
-STEPS = ("come", "end", "withdraw", "lose", "stale", "tick", "time", "pause", "forget", "limits")
-WEIGHTS = (40, 30, 3, 3, 3, 20, 20, 1, 1, 0.5)
+STEPS = ("come", "end", "withdraw", "lose", "stale", "tick", "recall", "time", "pause", "forget", "limits")
+WEIGHTS = (40, 30, 3, 3, 3, 20, 5, 20, 1, 1, 0.5)
 
 
 def live_long(world: RateWorld, draw: random.Random, steps: int) -> None:  # noqa: C901 - a table of what can happen
@@ -140,6 +147,8 @@ def live_long(world: RateWorld, draw: random.Random, steps: int) -> None:  # noq
                 world.learn(boot, draw.randrange(20))
             case "tick":
                 world.converse(boot, Amount())
+            case "recall":
+                world.recall(boot)
             case "time":
                 world.pass_time(draw.uniform(0, 2))
             case "pause":
@@ -163,7 +172,7 @@ def test_a_long_busy_life(seed: int) -> None:
     live_long(world, random.Random(seed), 4_000)
     done = world.done
     assert done["admitted"] > 300, done
-    assert min(done["lacking"], done["ended"], done["withdrawn"], done["taken without a look"]) > 20, done
+    assert min(done["lacking"], done["ended"], done["withdrawn"], done["recalled"], done["taken without a look"]) > 20, done
     assert done["forgotten"], done
 
 
@@ -202,15 +211,25 @@ def test_without_a_lease_nothing_fits_and_with_one_it_does() -> None:
     assert scope.lacking(Amount(1, 0, 1), 1_004.5) == "requests_per_minute"
 
 
-@pytest.mark.parametrize(("gateways", "fits"), [(1, 10), (4, 2), (20, 0)])
-def test_when_nobody_answers_each_gateway_uses_its_even_share(gateways: int, fits: int) -> None:
-    """Of the limit, of what it has used in the last minute itself."""
+@pytest.mark.parametrize(
+    ("part", "fits"),
+    [(Part(1, 0), 10), (Part(4, 1), 3), (Part(4, 2), 2), (Part(4, None), 2), (Part(20, 9), 1), (Part(20, 10), 0)],
+)
+def test_when_nobody_answers_each_gateway_uses_its_part(part: Part, fits: int) -> None:
+    """Of the limit, of what it has used in the last minute itself; what is left over belongs to the first ones."""
     scope = make_scope(Limits(version=1, requests_per_minute=10))
     now, let_in = 1_003.0, 0
-    while not scope.lacking_of_share(Amount(1, 0, 1), now, gateways):
+    while not scope.lacking_of_part(Amount(1, 0, 1), now, part):
         scope.use(Amount(1, 0, 1), now)
         let_in += 1
     assert let_in == fits
+
+
+@pytest.mark.parametrize("limit", [1, 3, 10])
+@pytest.mark.parametrize("gateways", [1, 2, 7])
+def test_the_parts_of_all_gateways_are_the_limit(limit: int, gateways: int) -> None:
+    """None of it is lost between them, none is there twice."""
+    assert sum(Part(gateways, rank).of(limit) for rank in range(gateways)) == limit
 
 
 @pytest.mark.parametrize(("used_elsewhere", "refused_by"), [(2, ""), (6, "requests_per_minute")], ids=["far", "near"])
@@ -222,9 +241,9 @@ def test_whoever_is_overtaken_again_and_again_is_let_in_far_from_the_limit(used_
     scope.use(Amount(1), 1_000.02)
     assert scope.lacking(Amount(1), 1_000.05) == "requests_per_minute"
     assert not scope.spent_by(Amount(1), 1_000.05)
-    assert scope.lacking_after_wait(Amount(1), 1_000.05, began=began, gateways=2) == refused_by
-    assert scope.lacking_after_wait(Amount(1), 1_000.05, began=1_000.04, gateways=2) == ""
-    assert scope.lacking_after_wait(Amount(1), 1_000.05, began=1_000.04, gateways=12) == "requests_per_minute"
+    assert scope.lacking_after_wait(Amount(1), 1_000.05, began=began, part=Part(2, None)) == refused_by
+    assert scope.lacking_after_wait(Amount(1), 1_000.05, began=1_000.04, part=Part(2, None)) == ""
+    assert scope.lacking_after_wait(Amount(1), 1_000.05, began=1_000.04, part=Part(12, None)) == "requests_per_minute"
 
 
 def test_a_newer_limit_voids_the_lease_on_the_older_one() -> None:
@@ -266,3 +285,68 @@ def test_left_alone_far_from_the_limit_it_keeps_a_few_ready_for_a_minute() -> No
         scope.use(Amount(1), 1_000.0)
         assert (scope.shape(Amount(), 1_000.0 + quiet, 1).want_requests > 0) is ready
         assert scope.shape(Amount(), 1_061.0 + quiet, 2).want_requests == 0
+
+
+def come_over(world: RateWorld, number: int, tokens: int = 10) -> bool:
+    """A request that its boot has no lease for: it asks, is answered, what others do not need is recalled, and it asks again."""
+    if world.admit(number, tokens):
+        return True
+    world.converse(number, Amount(1, tokens, 1))
+    for other in range(BOOTS):
+        if other != number:
+            world.recall(other)
+            world.converse(other, Amount())
+    world.converse(number, Amount(1, tokens, 1))
+    return world.admit(number, tokens)
+
+
+def test_what_one_boot_does_not_need_another_has_at_once() -> None:
+    """One at a time through all gateways in turn: none of them keeps the only slot, nor the last requests and tokens of a minute."""
+    world = RateWorld(BOOTS, make_limits(12, 120, 1))
+    for turn in range(12):
+        assert come_over(world, turn % BOOTS), f"request {turn + 1}"
+        world.pass_time(0.5)
+        world.end(turn % BOOTS, 10)
+        world.pass_time(2 * JUST_TOLD)
+    assert not come_over(world, 0), "the minute is used up"
+    assert not world.breaches()
+
+
+def test_a_slot_in_use_is_not_given_back() -> None:
+    """Whoever holds the only slot keeps it until its request has ended; who has waited in vain speaks for those who come after it."""
+    world = RateWorld(BOOTS, make_limits(100, 10_000, 1))
+    wanted = Amount(1, 10, 1)
+    assert come_over(world, 0)
+    world.pass_time(1)
+    assert not come_over(world, 1)
+    scope = world.boots[1].scope
+    assert not scope.refused_by(wanted, world.now), "it may end at any moment"
+    scope.waited_in_vain(world.now)
+    assert scope.refused_by(wanted, world.now) == "concurrency"
+    world.pass_time(LATELY)
+    assert not scope.refused_by(wanted, world.now)
+    world.end(0, 10)
+    assert come_over(world, 1)
+
+
+def test_what_a_silent_boot_had_is_refused_at_once() -> None:
+    """Nobody can give it back; what has been returned and is used up is no reason to wait either."""
+    world = RateWorld(BOOTS, make_limits(3, 10_000, 9))
+    for number in (0, 0, 1):
+        assert come_over(world, number)
+    world.pass_time(VALID_SECONDS + 1)
+    world.converse(2, Amount(1, 10, 1))
+    assert world.boots[2].scope.refused_by(Amount(1, 10, 1), world.now) == "requests_per_minute"
+
+
+def test_a_recall_gives_back_all_but_what_waiting_requests_need() -> None:
+    """And for a second nothing is kept ready; what was just told is not told again."""
+    scope = make_scope(Limits(version=1, requests_per_minute=100, concurrency=10))
+    lease(scope, 1_000.0, lease_requests=20, lease_slots=5)
+    assert not scope.recall(1_000.0 + JUST_TOLD / 2)
+    assert scope.recall(1_001.0)
+    ask = scope.shape(Amount(2, 0, 2), 1_001.0, 2)
+    assert (ask.kept_requests, ask.kept_slots) == (ask.want_requests, ask.want_slots) == (2, 2)
+    scope.take(RateAnswer(scope="key", scope_id="k", seq=2, lease_requests=2, lease_slots=2), 5.0, 1_001.1)
+    assert scope.shape(Amount(), 1_001.5, 3).kept_requests == 0
+    assert scope.shape(Amount(1, 0, 1), 1_003.0, 4).want_requests > 1

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.contracts.rates import RateAsk
-from usage.domain.rate_leases import Share, lease_of, told_lease
+from usage.domain.rate_leases import Share, lacks_idle, lease_of, told_lease
 from usage.outbound.rate_leases_store import RateBooks
 from usage.use_cases.answer_rates import answer_rate
 
@@ -45,11 +45,18 @@ def test_needs_come_first_and_wants_are_shared() -> None:
     assert lease_of(Share(None, 7, 7, 0, 5, 80), 4) == 0
 
 
+def test_others_are_asked_only_where_somebody_waits_for_what_they_may_have() -> None:
+    """Not where the need is met, and not where nothing could come back."""
+    assert lacks_idle(need=3, lease=2, idle=1)
+    assert not lacks_idle(need=3, lease=3, idle=9)
+    assert not lacks_idle(need=3, lease=0, idle=0)
+
+
 def books(*, ask_seq: int | None, others: int = 0) -> RateBooks:
     """A scope with a limit of 10 requests, known or not."""
     version = None if ask_seq is None else 1
     limit = None if ask_seq is None else 10
-    return RateBooks("key", "k", ask_seq, version, limit, None, None, others, 0, 0)
+    return RateBooks("key", "k", ask_seq, version, limit, None, None, others, 0, 0, 0, 0, 0)
 
 
 def ask(seq: int) -> RateAsk:

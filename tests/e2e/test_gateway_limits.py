@@ -98,7 +98,7 @@ def test_a_sliced_budget_is_not_locked_by_a_large_cap(world: World) -> None:
 
 
 def test_a_stream_ends_properly_when_no_slice_is_to_be_had(world: World) -> None:
-    """Its choices end as at a cap, an error event says which limit; no more than a slice is spent beyond the budget."""
+    """Its choices end as at a cap, an error event says which limit, and an alert; no more than a slice is spent beyond the budget."""
     project = world.new_project(tokens=3_500, budget_mode="sliced")
     with world.gateway.stream(project, model="sim-length-20000", max_tokens=30_000) as response:
         assert response.status_code == 200
@@ -112,6 +112,8 @@ def test_a_stream_ends_properly_when_no_slice_is_to_be_had(world: World) -> None
     assert row["decision"]["slices"] >= 1
     spent = row["prompt_tokens"] + row["completion_tokens"]
     assert SLICE < spent <= 3_500
+    (alert,) = eventually(lambda: world.report(f"/projects/{project.id}/alerts?kind=exhausted")["data"])
+    assert (alert["unit"], alert["limit"], alert["used"]) == ("tokens", 3_500, spent)
     (seen,) = world.provider_rows(request_id)
     assert seen["prompt_tokens"] + seen["generated"] <= 3_500 + SLICE
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.harness import Gateway, Project, World, together
-from tests.e2e.running_stack import Answer, call
+from tests.e2e.running_stack import Answer, call, eventually
 
 SLOW = {"model": "sim-fault-slow.15", "max_tokens": 40}
 CAPPED = {"model": "sim-fast-1", "max_tokens": 40}
@@ -87,7 +87,9 @@ def test_no_more_at_once_than_the_budget_covers(world: World, alone: Gateway, st
 
 @pytest.mark.parametrize("unit", ["tokens", "nanousd"])
 def test_one_after_the_other_until_it_is_spent(world: World, alone: Gateway, hold: dict[str, int], unit: str) -> None:
-    """What a request did not need is there for the next; at the end less than one hold is left, and never less than nothing."""
+    """What a request did not need is there for the next; at the end less than one hold is left, and never less than nothing. Whoever
+    may read the usage is told.
+    """
     limit = 3 * hold[unit]
     project = world.new_project(**{unit: limit})
     answers = [alone.chat(project, **CAPPED)]
@@ -98,6 +100,8 @@ def test_one_after_the_other_until_it_is_spent(world: World, alone: Gateway, hol
     total = spent(world, project)[unit]
     assert len(answers) > 4
     assert limit - error["needed"] < total <= limit
+    (alert,) = eventually(lambda: world.report(f"/projects/{project.id}/alerts?kind=exhausted")["data"])
+    assert (alert["unit"], alert["limit"], alert["used"], alert["percent"]) == (unit, limit, total, total * 100 // limit)
     shown = call("GET", f"{alone.url}/v1/quota", bearer=project.key).json["data"][0]
     assert shown[f"limit_{unit}"] == limit
 

@@ -18,6 +18,9 @@ HEADER_CLOSE = "Codexflow-Close"
 UsageSource = Literal["provider", "estimated", "none"]
 CostStatus = Literal["exact", "estimated", "unpriced", "none"]
 
+INSUFFICIENT_QUOTA = "insufficient_quota"
+"""The error code of a request that a budget refused, or whose stream it ended; `decision.limit` names the budget."""
+
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Tokens of one attempt; cached prompt tokens are part of the prompt, reasoning tokens part of the completion."""
@@ -56,8 +59,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why a request was answered as it was, for whoever asks later.
 
     `mode`: strict | sliced | expected, empty where nothing limits tokens or money. `tier`: what chose the tier, `cache`: why the
-    cache answered or did not. `limit`: the limit that refused it (`project.monthly_cost`), `would_refuse`: those that would have,
-    were they enforced, or the code of what they could not bound (`unbounded_input`). `estimate`: how the prompt was counted.
+    cache answered or did not. `limit`: the limit that refused it (`project.monthly_cost`), `needed`: how much of it was not to be had
+    (0 = not told), `would_refuse`: those that would have, were they enforced, or the code of what they could not bound
+    (`unbounded_input`). `estimate`: how the prompt was counted.
     `waited_us`: for its limits. `slices`: extensions of the hold. `no_grant`: the policy that let it pass without a grant.
     `limits`: what it counted against, a word for each owner, with blanks between: budgets with limits (`project.monthly+daily`), limits
     per minute and on concurrency (`key.rpm+tpm+concurrency`; `key.requests_per_minute` is read as well).
@@ -75,6 +79,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     slices: int = 0
     no_grant: str = ""
     limits: str = ""
+    needed: int = 0
 
 
 NO_DECISION = Decision()
@@ -172,13 +177,15 @@ class KeyActivity(msgspec.Struct, frozen=True, kw_only=True):
     keys: tuple[tuple[str, int], ...]
 
 
-AlertKind = Literal["threshold", "forecast"]
+AlertKind = Literal["threshold", "forecast", "exhausted"]
 
 
 class AlertRaised(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Spending of a scope in a period has passed a part of its limit, or will pass it at the present pace. Said once each.
+    """Spending of a scope in a period has passed a part of its limit, or will pass it at the present pace, or has left too little of it:
+    requests are refused. Said once each.
 
-    `percent`: the threshold; of a forecast, the expected spend in percent of the limit. `unit`: tokens | nanousd.
+    `percent`: the threshold; of a forecast, the expected spend in percent of the limit; of an exhausted budget, what is spent of it.
+    `unit`: tokens | nanousd.
     """
 
     alert_id: str

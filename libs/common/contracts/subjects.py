@@ -108,7 +108,7 @@ SUBJECTS: tuple[Subject, ...] = (
         (),
         "events.AlertRaised",
         "none (kept in usage's list of alerts)",
-        "spending has passed a part of a limit, or will; the last part is the organization's id",
+        "spending has passed a part of a limit, or will, or has left too little for requests; the last part is the organization's id",
     ),
     Subject(
         f"{QUOTA_STATE}.*",

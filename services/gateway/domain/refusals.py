@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from common.contracts.events import INSUFFICIENT_QUOTA
+
 
 class Refusal(Exception):
     """An expected refusal. `param` names the offending field, `members` go into the error object, `headers` into the answer's.
@@ -85,7 +87,7 @@ class MethodNotAllowed(Refusal):
 class QuotaExceeded(Refusal):
     """The budget does not cover what this request may cost."""
 
-    status, code, type = 429, "insufficient_quota", "insufficient_quota"
+    status, code, type = 429, INSUFFICIENT_QUOTA, "insufficient_quota"
 
 
 class RateLimited(Refusal):

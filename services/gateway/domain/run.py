@@ -9,6 +9,7 @@ from gateway.domain.caller import Caller
 from gateway.domain.chat_request import ChatRequest, Fields
 from gateway.domain.estimate import Estimate
 from gateway.domain.patience import Patience
+from gateway.domain.refusals import Refusal
 from gateway.domain.routing import Candidate, Route
 from gateway.domain.standing import Standing
 
@@ -69,6 +70,7 @@ class Run:
         "limit_source",
         "limited",
         "mode",
+        "needed",
         "no_grant",
         "not_before",
         "patience",
@@ -124,6 +126,7 @@ class Run:
         self.price: ModelPrice | None = None
         self.permit: Permit | None = None
         self.limit_source = ""
+        self.needed = 0
         self.cache_reason = ""
         self.no_grant = ""
         self.would_refuse: tuple[str, ...] = ()
@@ -135,3 +138,8 @@ class Run:
         self.cache_key: str | None = None
         self.ttft_us: int | None = None
         self.settled = False
+
+    def refused_by(self, refusal: Refusal) -> None:
+        """Remember which limit refuses it, and how much it would have needed of that."""
+        self.limit_source = str(refusal.members.get("limit_source", ""))
+        self.needed = int(refusal.members.get("needed", 0))

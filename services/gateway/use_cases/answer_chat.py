@@ -147,7 +147,7 @@ class AnswerChat:
             refusal.headers = run.permit.headers()
         if isinstance(refusal, SpoolFull) or not self._recorded.take(run.caller.project.project_id, time.monotonic()):
             return
-        run.limit_source = str(refusal.members.get("limit_source", ""))
+        run.refused_by(refusal)
         self._settle(run, "refused", refusal.status, error_code=refusal.code)
 
     def _begin_on_record(self, run: Run) -> None:

@@ -168,7 +168,7 @@ class RelayedStream:
         """No further slice is to be had: the choices end properly, and an error event says why."""
         if self.failure is None:
             self.failure = refusal
-        self.run.limit_source = str(refusal.members.get("limit_source", ""))
+        self.run.refused_by(refusal)
         self._opened.answer.close()
         self._end("client_closed" if self._client_gone else "upstream_cut")
         return finish_event(self.run.event_id, self.model, self.run.request.n or 1)

@@ -142,6 +142,7 @@ def _decision(run: Run) -> Decision:
         tier=run.tier_signal,
         cache=run.cache_reason,
         limit=run.limit_source,
+        needed=run.needed,
         would_refuse=would_refuse,
         estimate=counted.how if counted else "",
         prompt_estimate=counted.prompt_tokens if counted else 0,

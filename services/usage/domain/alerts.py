@@ -1,11 +1,14 @@
-"""When spending calls for attention: a threshold of a limit is passed, or will be the whole of it at the present pace."""
+"""When spending calls for attention: a threshold of a limit is passed, or will be the whole of it at the present pace, or the rest of
+it is too little for what is asked.
+"""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from common.contracts.events import AlertKind
 from common.contracts.periods import period_end
 
 DEFAULT_PERCENTS = (50, 80, 100)
@@ -29,9 +32,9 @@ class Spending:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """`threshold` is what makes it one of a kind; `percent` what is told: the threshold, or the expected spend."""
+    """`threshold` is what makes it one of a kind; `percent` what is told: the threshold, the expected spend, or the spend."""
 
-    kind: Literal["threshold", "forecast"]
+    kind: AlertKind
     spending: Spending
     threshold: int
     percent: int
@@ -45,6 +48,17 @@ def alerts_for(spending: Spending, percents: Sequence[int], now: datetime) -> It
     expected = expected_percent(spending, now)
     if expected is not None and expected > 100:
         yield Alert("forecast", spending, 100, min(expected, LARGEST_PERCENT))
+
+
+def exhausted(spending: Spending, needed: Collection[int]) -> Alert | None:
+    """Whether the budget is spent, to judge by how much the requests needed that it refused. It is not where what is left would have
+    covered them, for then others only hold it; nor for a request that the whole limit would not cover.
+    """
+    left = spending.limit - spending.spent
+    if not any(left <= 0 or left < need <= spending.limit for need in needed):
+        return None
+    percent = spending.spent * 100 // spending.limit if spending.limit else 100
+    return Alert("exhausted", spending, 100, min(percent, LARGEST_PERCENT))
 
 
 def expected_percent(spending: Spending, now: datetime) -> int | None:

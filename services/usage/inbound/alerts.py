@@ -6,20 +6,22 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 
+from common.contracts.events import AlertKind
 from common.problems import documented
 from usage.domain.viewer import Viewer
 from usage.use_cases.show_alerts import AlertsWanted, ShowAlerts
 
 READ = {"x-permission": "usage.read"}
 PERIOD = r"^\d{4}-\d{2}(-\d{2})?$"
-Kind = Literal["threshold", "forecast"]
 
 
 class Alert(BaseModel):
-    """Told once each. Of a forecast, `percent` is the spend expected by the end of the period, in percent of the limit."""
+    """Told once each. `percent` of the limit: the threshold, of a forecast the spend expected by the end of the period, of an exhausted
+    budget what is spent of it.
+    """
 
     alert_id: str
-    kind: Kind
+    kind: AlertKind
     organization_id: str
     project_id: str | None
     scope: str = Field(examples=["project"])
@@ -41,7 +43,7 @@ class Alerts(BaseModel):
 
 def _wanted(
     period: Annotated[str | None, Query(pattern=PERIOD, description="A month or a day")] = None,
-    kind: Annotated[Kind | None, Query()] = None,
+    kind: Annotated[AlertKind | None, Query()] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     cursor: Annotated[str | None, Query(max_length=100)] = None,
 ) -> AlertsWanted:

@@ -24,7 +24,9 @@ RATE_SECONDS = Histogram(
     "Time from hearing an ask for rate leases to its answer.",
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2),
 )
-ALERTS_RAISED = Counter("usage_alerts_raised_total", "Thresholds passed and overruns to be expected, each told once.")
+ALERTS_RAISED = Counter(
+    "usage_alerts_raised_total", "Thresholds passed, overruns to be expected and budgets that refuse, each told once."
+)
 ALERTS_UNJUDGED = Counter(
     "usage_alerts_unjudged_total", "Times that a scope's pace could not be judged: an unknown time zone, a period out of range."
 )

@@ -101,22 +101,27 @@ def rows_of(standing: Standing, now: datetime) -> Iterator[tuple[object, ...]]:
     """What is to be stored for a scope's standing; nothing for one whose organization is not known."""
     if standing.organization_id is None:
         return
-    for spending in _spendings(standing):
+    for spending in spendings(standing):
         for alert in _judged(spending, standing, now):
-            yield (
-                uuid7(),
-                alert.kind,
-                standing.organization_id,
-                standing.project_id,
-                standing.scope,
-                standing.scope_id,
-                standing.period,
-                spending.unit,
-                alert.threshold,
-                alert.percent,
-                spending.limit,
-                spending.spent,
-            )
+            yield row_of(alert, standing)
+
+
+def row_of(alert: Alert, standing: Standing) -> tuple[object, ...]:
+    """An alert as it is stored."""
+    return (
+        uuid7(),
+        alert.kind,
+        standing.organization_id,
+        standing.project_id,
+        standing.scope,
+        standing.scope_id,
+        standing.period,
+        alert.spending.unit,
+        alert.threshold,
+        alert.percent,
+        alert.spending.limit,
+        alert.spending.spent,
+    )
 
 
 def _judged(spending: Spending, standing: Standing, now: datetime) -> Iterator[Alert]:
@@ -129,7 +134,8 @@ def _judged(spending: Spending, standing: Standing, now: datetime) -> Iterator[A
         log.warning("alerts: a pace cannot be judged: %s", type(problem).__name__, extra=where)
 
 
-def _spendings(standing: Standing) -> Iterator[Spending]:
+def spendings(standing: Standing) -> Iterator[Spending]:
+    """What was spent of each limit."""
     if standing.limit_tokens is not None:
         yield Spending(standing.period, standing.time_zone, "tokens", standing.limit_tokens, standing.spent_tokens)
     if standing.limit_nanousd is not None:

@@ -17,6 +17,7 @@ from usage.outbound.database import PERMANENT, TRANSIENT, Database
 from usage.outbound.ledger_store import Scope
 from usage.use_cases import counters
 from usage.use_cases.keep_partitions import Partitions
+from usage.use_cases.raise_exhausted import raise_exhausted
 
 log = logging.getLogger(__name__)
 
@@ -109,6 +110,7 @@ class RecordRequests:
         await self.partitions.ensure({date.fromisoformat(row.event.period_day) for row in rows}, self.today())
         async with self.database.transaction() as connection:
             booked = await requests_store.book(connection, rows)
+            await raise_exhausted(connection, rows)
             await boots_store.record_receipts(connection, [one.receipt for one in envelopes if one.receipt])
         self._count(rows, booked)
 
@@ -124,6 +126,7 @@ class RecordRequests:
                             accepted.append((row, await requests_store.book(connection, [row])))
                     except PERMANENT:
                         refused.append(row)
+                await raise_exhausted(connection, [row for row, _ in accepted])
                 if work.envelope.receipt:
                     await boots_store.record_receipts(connection, [work.envelope.receipt])
                 if not await self._parked(work.delivery, _parked_rows(refused)):

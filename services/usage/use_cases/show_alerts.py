@@ -2,8 +2,9 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+from common.contracts.events import AlertKind
 from common.problems import Forbidden, Invalid, NotFound, Unavailable
 from usage.domain.viewer import Viewer
 from usage.outbound import alerts_store, reports_store
@@ -20,7 +21,7 @@ class AlertsWanted:
     """Which alerts; None = all."""
 
     period: str | None
-    kind: Literal["threshold", "forecast"] | None
+    kind: AlertKind | None
     limit: int
     cursor: str | None
 

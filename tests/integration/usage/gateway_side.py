@@ -17,6 +17,8 @@ from common.contracts.events import (
     HEADER_FROM,
     HEADER_GATEWAY,
     HEADER_TO,
+    INSUFFICIENT_QUOTA,
+    Decision,
     KeyActivity,
     Presence,
     QuotaState,
@@ -74,6 +76,20 @@ def make_event(project_id: str, boot: str, **changes: Any) -> RequestSettled:
         cost_status="exact",
     )
     return msgspec.structs.replace(plain, **changes)
+
+
+def make_refusal(project_id: str, boot: str, limit: str, needed: int, **changes: Any) -> RequestSettled:
+    """A request of today that a budget has refused."""
+    decision = Decision(mode="strict", limit=limit, needed=needed)
+    nothing: dict[str, Any] = {
+        "prompt_tokens": 0,
+        "completion_tokens": 0,
+        "cost_nanousd": 0,
+        "usage_source": "none",
+        "cost_status": "none",
+    }
+    refused: dict[str, Any] = {"status": "refused", "http_status": 429, "error_code": INSUFFICIENT_QUOTA, "decision": decision}
+    return make_event(project_id, boot, **{**nothing, **refused, **changes})
 
 
 def envelope_headers(boot: str, first: int, last: int, *, close: int | None = None) -> dict[str, str]:

@@ -7,14 +7,14 @@ import httpx
 import msgspec
 
 from common.contracts.directory import Limits
-from common.contracts.events import AlertRaised
+from common.contracts.events import AlertRaised, RequestSettled
 from common.contracts.grants import ScopeAsk
 from common.contracts.identifiers import uuid7
 from common.contracts.periods import period_day
 from common.contracts.subjects import ALERTS
 from tests.days import this_day, this_month
 from tests.integration.usage.conftest import Books, UsageProcess, eventually
-from tests.integration.usage.gateway_side import GatewaySide, make_event
+from tests.integration.usage.gateway_side import GatewaySide, make_event, make_refusal
 from tests.integration.usage.signer import Signer
 
 
@@ -181,3 +181,94 @@ async def test_a_limit_that_was_removed_alerts_no_more(usage: UsageProcess, gate
     assert {percent for scope, percent in told() if scope != "project"} == {50}
     for said in states:
         await eventually(lambda said=said: (said[-1].used_tokens, said[-1].limit_tokens) == (100, None))
+
+
+async def test_a_budget_that_refuses_is_told_once(
+    usage: UsageProcess, gateway: GatewaySide, books: Books, signer: Signer
+) -> None:
+    """By the first of many refusals, long before its limit is reached; on the bus and in both lists; another limit is told anew."""
+    organization, project, boot = uuid7(), uuid7(), uuid7()
+    await gateway.put_organization(organization)
+    await gateway.put_project(project, organization_id=organization, tokens=3_000)
+    await eventually(lambda: books.query("SELECT 1 FROM projects WHERE project_id = %s", project))
+    heard = await hear(gateway, organization)
+
+    def exhausted() -> list[tuple[str, str, str, int, int, int]]:
+        found = [alert for alert in heard if alert.kind == "exhausted"]
+        return [(one.scope_id, one.period, one.unit, one.percent, one.limit, one.used) for one in found]
+
+    def refused(needed: int) -> RequestSettled:
+        return make_refusal(project, boot, "project.monthly_tokens", needed, organization_id=organization)
+
+    spent = make_event(project, boot, organization_id=organization, prompt_tokens=2_707, completion_tokens=0)
+    await gateway.ship([spent, refused(293), refused(3_001)], boot=boot, first=1)
+    await eventually(lambda: books.query("SELECT 1 FROM boots WHERE boot = %s AND contiguous = 3", boot))
+    assert books.query("SELECT 1 FROM alerts WHERE kind = 'exhausted'") == [], "held by others, or larger than the whole limit"
+    await gateway.ship([refused(294) for _ in range(100)], boot=boot, first=4)
+    await gateway.ship([refused(294) for _ in range(100)], boot=boot, first=104)
+    await eventually(lambda: books.query("SELECT 1 FROM boots WHERE boot = %s AND contiguous = 203", boot))
+    told = (project, this_month(), "tokens", 90, 3_000, 2_707)
+    await eventually(lambda: exhausted() == [told])
+    await gateway.put_project(project, version=2, organization_id=organization, tokens=5_000)
+    await eventually(lambda: books.query("SELECT 1 FROM projects WHERE project_id = %s AND monthly_tokens = 5000", project))
+    await gateway.ship([refused(2_500)], boot=boot, first=204)
+    await eventually(lambda: exhausted() == [told, (project, this_month(), "tokens", 54, 5_000, 2_707)])
+    headers = {"authorization": f"Bearer {signer.token({organization: 'viewer'})}"}
+    async with httpx.AsyncClient(base_url=usage.url, headers=headers, trust_env=False, timeout=30) as client:
+        for path in (f"/api/v1/organizations/{organization}/alerts", f"/api/v1/projects/{project}/alerts"):
+            listed = (await client.get(path, params={"kind": "exhausted"})).json()["data"]
+            assert [(one["limit"], one["used"], one["percent"]) for one in listed] == [(5_000, 2_707, 54), (3_000, 2_707, 90)]
+
+
+async def test_every_owners_budget_that_refuses_is_told(usage: UsageProcess, gateway: GatewaySide, books: Books) -> None:
+    """Under the name that the ledger has for it, by the day and by the month, in tokens and in money."""
+    organization, project, key, member, boot = (uuid7() for _ in range(5))
+    owner = {"organization_id": organization, "key_id": key, "owner_id": member, "end_user": "u", "end_user_counted": True}
+    await gateway.put_organization(organization, Limits(version=1, daily_cost_nanousd=100))
+    await eventually(lambda: books.query("SELECT 1 FROM organizations WHERE organization_id = %s", organization))
+    scopes = [
+        ("key", key, this_day()),
+        ("member", f"{organization}/{member}", this_month()),
+        ("end_user", f"{project}/u", this_day()),
+    ]
+    asks = [
+        ScopeAsk(scope=scope, scope_id=scope_id, period=period, limit_version=1, limit_tokens=100, limit_nanousd=100, seq=1)
+        for scope, scope_id, period in scopes
+    ]
+    await gateway.ask(boot, *asks)
+    heard = await hear(gateway, organization)
+    spent = make_event(project, boot, prompt_tokens=40, completion_tokens=0, cost_nanousd=40, **owner)
+    limits = ["organization.daily_cost", "key.daily_tokens", "member.monthly_cost", "end_user.daily_tokens"]
+    await gateway.ship([spent, *(make_refusal(project, boot, limit, 61, **owner) for limit in limits)], boot=boot, first=1)
+    wanted = {("organization", organization, this_day(), "nanousd"), ("key", key, this_day(), "tokens")}
+    wanted |= {
+        ("member", f"{organization}/{member}", this_month(), "nanousd"),
+        ("end_user", f"{project}/u", this_day(), "tokens"),
+    }
+    await eventually(lambda: sum(alert.kind == "exhausted" for alert in heard) == len(wanted))
+    found = [alert for alert in heard if alert.kind == "exhausted"]
+    assert {(alert.scope, alert.scope_id, alert.period, alert.unit) for alert in found} == wanted
+
+
+async def test_refusals_are_booked_whatever_becomes_of_their_alert(
+    usage: UsageProcess, gateway: GatewaySide, books: Books
+) -> None:
+    """Where none can be stored the booking stands, and the next refusal raises it; also where a row beside it has to be parked."""
+    project, full, boot = uuid7(), uuid7(), uuid7()
+    await gateway.put_organization()
+    await gateway.put_project(project, tokens=10)
+    await eventually(lambda: books.query("SELECT 1 FROM projects WHERE project_id = %s", project))
+    books.query(
+        "INSERT INTO ledger (scope, scope_id, period, spent_tokens) VALUES ('project', %s, %s, %s)", full, this_month(), 2**63 - 5
+    )
+    books.query("ALTER TABLE alerts ADD CONSTRAINT broken CHECK (kind <> 'exhausted')")
+    refused = [make_refusal(project, boot, "project.monthly_tokens", 5) for _ in range(3)]
+    raised = "SELECT used_amount FROM alerts WHERE kind = 'exhausted'"
+    await gateway.ship([make_event(project, boot, prompt_tokens=6, completion_tokens=0), refused[0]], boot=boot, first=1)
+    await eventually(lambda: books.query("SELECT 1 FROM boots WHERE boot = %s AND contiguous = 2", boot))
+    assert books.one("SELECT count(*) FROM requests WHERE project_id = %s", project) == 2
+    assert books.query(raised) == []
+    books.query("ALTER TABLE alerts DROP CONSTRAINT broken")
+    await gateway.ship([refused[1], make_event(full, boot)], boot=boot, first=3)
+    await eventually(lambda: books.query("SELECT 1 FROM boots WHERE boot = %s AND contiguous = 4", boot))
+    assert books.query(raised) == [(6,)]

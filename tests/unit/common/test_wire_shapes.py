@@ -21,6 +21,7 @@ SHAPES: dict[str, type[msgspec.Struct]] = {
     "member": directory.MemberRecord,
     "manifest": directory.Manifest,
     "alert_raised": events.AlertRaised,
+    "alert_exhausted": events.AlertRaised,
     "explain_ask": events.ExplainAsk,
     "rates_ask": rates.RatesAsk,
     "rates_answer": rates.RatesAnswer,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usage.domain.alerts import Spending, alerts_for, expected_percent, period_begin
+from usage.domain.alerts import Spending, alerts_for, exhausted, expected_percent, period_begin
 from usage.outbound.ledger_store import Standing
 from usage.use_cases.counters import ALERTS_UNJUDGED
 from usage.use_cases.raise_alerts import rows_of
@@ -64,6 +64,28 @@ def test_days_of_a_clock_change_are_shorter_or_longer(day: str, hours: int) -> N
 def test_a_limit_of_nothing_is_passed_by_any_spend() -> None:
     """And its forecast is none."""
     assert [alert.kind for alert in alerts_for(spending(1, limit=0), (100,), MID_NOVEMBER)] == ["threshold"]
+
+
+@pytest.mark.parametrize(
+    ("spent", "limit", "needed", "percent"),
+    [
+        (2_707, 3_000, [294], 90),
+        (2_707, 3_000, [293], None),
+        (2_707, 3_000, [], None),
+        (2_707, 3_000, [0], None),
+        (2_707, 3_000, [3_001], None),
+        (2_707, 3_000, [0, 293, 3_000, 3_001], 90),
+        (3_000, 3_000, [0], 100),
+        (9_000, 100, [5_000], 1_000),
+        (0, 0, [1], 100),
+    ],
+)
+def test_a_budget_is_exhausted_when_the_rest_is_too_little(
+    spent: int, limit: int, needed: list[int], percent: int | None
+) -> None:
+    """Not where others only hold it, nor by what is larger than the whole limit, nor by what is not told, unless nothing is left."""
+    found = exhausted(spending(spent, limit), needed)
+    assert (found.percent if found else None) == percent
 
 
 @pytest.mark.parametrize(

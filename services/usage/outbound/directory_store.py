@@ -1,5 +1,6 @@
 """The projected directory: the organizations and projects that reports and budgets need. Newer versions win, whatever the order."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from psycopg import AsyncConnection
@@ -40,6 +41,12 @@ SELECT p.project_id, p.organization_id, p.limit_version, p.monthly_tokens, p.mon
     coalesce(CASE WHEN now() < o.time_zone_from THEN o.earlier_time_zone END, o.time_zone, 'UTC') AS time_zone
 FROM projects p LEFT JOIN organizations o USING (organization_id)
 WHERE p.project_id = %s
+"""
+
+ZONES = """
+SELECT organization_id, coalesce(CASE WHEN now() < time_zone_from THEN earlier_time_zone END, time_zone)
+FROM organizations
+WHERE organization_id = ANY(%s)
 """
 
 
@@ -109,3 +116,9 @@ async def find_organization(connection: AsyncConnection, organization_id: str) -
     """Whether there is one of that id."""
     cursor = await connection.execute("SELECT FROM organizations WHERE organization_id = %s", (organization_id,))
     return cursor.rowcount > 0
+
+
+async def time_zones(connection: AsyncConnection, organization_ids: Collection[str]) -> dict[str, str]:
+    """The zones that are in force now; organizations that are not known are left out."""
+    cursor = await connection.execute(ZONES, (list(organization_ids),))
+    return dict(await cursor.fetchall())

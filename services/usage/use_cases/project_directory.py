@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -17,11 +17,14 @@ from usage.outbound.database import PERMANENT, TRANSIENT, Database
 from usage.outbound.directory_feed import DirectoryFeed, Entry, Position
 from usage.outbound.ledger_store import Scope
 from usage.use_cases.counters import DIRECTORY_RECORDS
+from usage.use_cases.raise_alerts import UNJUDGED
 
 log = logging.getLogger(__name__)
 
 CHECK_SECONDS = 0.5
 TROUBLE = (*TRANSIENT, Error)
+
+Record = OrganizationRecord | ProjectRecord
 
 
 class ProjectDirectory:
@@ -78,7 +81,7 @@ class ProjectDirectory:
         records = [record for entry in entries if (record := _decode(entry))]
         if not records:
             return
-        news = []
+        news: list[Record] = []
         async with self._database.transaction() as connection:
             for record in records:
                 try:
@@ -88,18 +91,27 @@ class ProjectDirectory:
                 except PERMANENT as problem:
                     DIRECTORY_RECORDS.labels("refused").inc()
                     log.error("directory: a record cannot be stored: %s", type(problem).__name__)
+            zones = await directory_store.time_zones(connection, {record.organization_id for record in news})
         DIRECTORY_RECORDS.labels("applied").inc(len(news))
-        # The zone of the organization may be another; then the spend of the neighbouring period is told at the next change.
-        day = period_day(datetime.now(UTC), "UTC")
-        self._changed(frozenset((*_scope(record), period) for record in news for period in (day, day[:7])))
+        now = datetime.now(UTC)
+        self._changed(frozenset(scope for record in news for scope in present_scopes(record, zones, now)))
 
 
-def _scope(record: OrganizationRecord | ProjectRecord) -> tuple[str, str]:
+def present_scopes(record: Record, zones: Mapping[str, str], now: datetime) -> tuple[Scope, Scope]:
+    """What its limits hold for now: by the zone of its organization, by UTC where that is not known or is none."""
+    try:
+        day = period_day(now, zones.get(record.organization_id, "UTC"))
+    except UNJUDGED:
+        day = period_day(now, "UTC")
+    return (*_scope(record), day), (*_scope(record), day[:7])
+
+
+def _scope(record: Record) -> tuple[str, str]:
     return ("project", record.project_id) if isinstance(record, ProjectRecord) else ("organization", record.organization_id)
 
 
-def _decode(entry: Entry) -> OrganizationRecord | ProjectRecord | None:
-    shape: type[OrganizationRecord | ProjectRecord] = OrganizationRecord if entry.kind == "organization" else ProjectRecord
+def _decode(entry: Entry) -> Record | None:
+    shape: type[Record] = OrganizationRecord if entry.kind == "organization" else ProjectRecord
     try:
         return msgspec.json.decode(entry.body, type=shape)
     except msgspec.DecodeError as problem:

@@ -177,11 +177,9 @@ class GatewaySide:
         await self._put(project_entry(project_id), record)
 
     async def put_organization(
-        self, organization_id: str = "org-1", limits: Limits = NO_LIMITS, *, version: int = 1, time_zone: str = "UTC"
+        self, organization_id: str = "org-1", limits: Limits = NO_LIMITS, *, version: int = 1, **fields: Any
     ) -> None:
-        record = OrganizationRecord(
-            organization_id=organization_id, version=version, status="active", time_zone=time_zone, limits=limits
-        )
+        record = OrganizationRecord(organization_id=organization_id, version=version, status="active", limits=limits, **fields)
         await self._put(organization_entry(organization_id), record)
 
     async def _put(self, entry: str, record: msgspec.Struct) -> None:

@@ -1,10 +1,12 @@
 """Alerts: raised once each from what is booked, said on the bus, listed for those who may see them."""
 
+import time
 from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import msgspec
+import pytest
 
 from common.contracts.directory import Limits
 from common.contracts.events import AlertRaised, RequestSettled
@@ -272,3 +274,37 @@ async def test_refusals_are_booked_whatever_becomes_of_their_alert(
     await gateway.ship([refused[1], make_event(full, boot)], boot=boot, first=3)
     await eventually(lambda: books.query("SELECT 1 FROM boots WHERE boot = %s AND contiguous = 4", boot))
     assert books.query(raised) == [(6,)]
+
+
+@pytest.mark.parametrize("is_to_change", [False, True])
+async def test_a_lowered_limit_is_judged_on_the_day_of_its_organization(
+    usage: UsageProcess, gateway: GatewaySide, books: Books, is_to_change: bool
+) -> None:
+    """Where it is not UTC's day, nor that of a zone which counts only later: what was spent on it is told against the new limit."""
+    organization, project, boot, zone = uuid7(), uuid7(), uuid7(), zone_of_another_day()
+    day = period_day(datetime.now(UTC), zone)
+    later = {"earlier_time_zone": zone, "time_zone_from": time.time_ns() // 1_000_000 + 86_400_000}
+    fields = {"time_zone": "UTC", **later} if is_to_change else {"time_zone": zone}
+    await gateway.put_organization(organization, Limits(version=1, daily_tokens=100), **fields)
+    await gateway.put_project(project, organization_id=organization, daily_tokens=100)
+    await eventually(lambda: books.query("SELECT 1 FROM projects WHERE project_id = %s", project))
+    heard = await hear(gateway, organization)
+
+    def told() -> set[tuple[str, str, int, int]]:
+        return {(alert.scope, alert.period, alert.limit, alert.percent) for alert in heard if alert.kind == "threshold"}
+
+    event = make_event(
+        project, boot, organization_id=organization, prompt_tokens=60, completion_tokens=0, period_day=day, period_month=day[:7]
+    )
+    await gateway.ship([event], boot=boot, first=1)
+    before = {(scope, day, 100, 50) for scope in ("organization", "project")}
+    await eventually(lambda: told() == before)
+    await gateway.put_organization(organization, Limits(version=2, daily_tokens=60), version=2, **fields)
+    await gateway.put_project(project, version=2, organization_id=organization, daily_tokens=60)
+    after = {(scope, day, 60, percent) for scope in ("organization", "project") for percent in (50, 80, 100)}
+    await eventually(lambda: told() == before | after)
+
+
+def zone_of_another_day() -> str:
+    """A fixed zone in which it is not UTC's day now, neither an hour before nor after; POSIX names count westward."""
+    return "Etc/GMT+12" if datetime.now(UTC).hour < 11 else "Etc/GMT-14"

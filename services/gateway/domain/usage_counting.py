@@ -95,7 +95,14 @@ def _both(counts: _Counts) -> tuple[int | None, int | None]:
             completion = counts.total_tokens - prompt
         elif prompt is None and completion is not None:
             prompt = counts.total_tokens - completion
+        elif prompt is not None and completion is not None:
+            completion += _beside(counts.total_tokens - prompt - completion, _reasoning(counts))
     return prompt, completion
+
+
+def _beside(more: int, reasoning: int) -> int:
+    """Some (xAI, proxies before Gemini) bill reasoning beside the completion: then it is exactly what the total is more than both."""
+    return reasoning if more == reasoning > 0 else 0
 
 
 def _under_either(first: int | None, second: int | None) -> int | None:

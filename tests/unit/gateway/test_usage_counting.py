@@ -61,10 +61,32 @@ def streamed(block: object) -> Relay:
         ({"prompt_tokens": 9, "total_tokens": 9}, Usage(prompt_tokens=9)),
         ({"prompt_tokens": 9, "total_tokens": 12}, Usage(prompt_tokens=9, completion_tokens=3)),
         ({"completion_tokens": 3, "total_tokens": 12}, Usage(prompt_tokens=9, completion_tokens=3)),
+        (
+            {
+                "prompt_tokens": 279,
+                "completion_tokens": 6,
+                "total_tokens": 374,
+                "completion_tokens_details": {"reasoning_tokens": 89},
+            },
+            Usage(prompt_tokens=279, completion_tokens=95, reasoning_tokens=89),
+        ),
+        (
+            {"input_tokens": 279, "output_tokens": 6, "total_tokens": 374, "output_tokens_details": {"reasoning_tokens": 89}},
+            Usage(prompt_tokens=279, completion_tokens=95, reasoning_tokens=89),
+        ),
+        *(
+            (
+                BOTH | {"total_tokens": total, "completion_tokens_details": {"reasoning_tokens": reasoning}},
+                Usage(prompt_tokens=7, completion_tokens=5, reasoning_tokens=max(0, reasoning)),
+            )
+            for total, reasoning in ((12, 4), (15, 4), (12, 0), (15, 0), (8, -4), (5, 4))
+        ),
     ],
 )
 def test_what_is_said_is_the_usage(block: dict[str, Any], usage: Usage) -> None:
-    """Zero included, under either set of names, and one of the counts by the total; of a whole answer and of a stream."""
+    """Zero included, under either set of names, one of the counts by the total, and reasoning beside the completion where the total
+    says just so; of a whole answer and of a stream.
+    """
     assert told(block) == usage
     assert streamed(block).usage == usage
 

@@ -1,6 +1,7 @@
 """Counting a stream's output while it runs, well enough to keep its hold ahead of it."""
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -43,15 +44,18 @@ class OutputMeter:
     here before its usage arrives; so is what the provider has made and not sent yet.
     """
 
-    __slots__ = ("_bytes", "_events", "_finished")
+    __slots__ = ("_bytes", "_events", "_finished", "_went_on")
 
     def __init__(self) -> None:
         self._events = self._bytes = 0
         self._finished: set[int] = set()
+        self._went_on = False
 
     def has_finished(self, choices: int) -> bool:
-        """Whether the provider has said of so many choices why they ended: no further output comes."""
-        return len(self._finished) >= choices
+        """Whether the provider has said of so many choices why they ended, so that no further output comes. One that has gone on all
+        the same (some say "stop" with every event) is not believed again.
+        """
+        return not self._went_on and len(self._finished) >= choices
 
     @property
     def seen(self) -> int:
@@ -61,12 +65,10 @@ class OutputMeter:
     def feed(self, complete: bytes) -> None:
         """Whole events, as they go to the client; what cannot be read counts by its length."""
         for payload in _DATA.findall(complete):
+            choices: Sequence[_Choice] = ()
             try:
                 choices = _decode(payload).choices or ()
                 lengths = list(map(_length, choices))
-                for choice in choices:
-                    if choice.finish_reason:
-                        self._finished.add(choice.index)
             except UNREADABLE:
                 lengths = [0]
             if not all(lengths):  # seldom: nothing in the known fields, or something else in them than text
@@ -75,6 +77,18 @@ class OutputMeter:
                 if length:
                     self._events += 1
                     self._bytes += length
+            if self._finished:
+                self._went_on = self._went_on or _goes_on(self._finished, choices, lengths)
+            for choice in choices:
+                if choice.finish_reason:
+                    self._finished.add(choice.index)
+
+
+def _goes_on(finished: set[int], choices: Sequence[_Choice], lengths: list[int]) -> bool:
+    """Whether there is output of a choice that has ended; of what cannot be read it is not known whose it is."""
+    if len(choices) != len(lengths):
+        return any(lengths)
+    return any(length and choice.index in finished for choice, length in zip(choices, lengths, strict=True))
 
 
 def _length(choice: _Choice) -> int:

@@ -13,6 +13,9 @@ MAX_EVENT_BYTES = 4 * 1024 * 1024
 
 _USAGE: Final = re.compile(rb'"usage"\s*:\s*\{')
 _BOUNDARY: Final = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+_DONE: Final = re.compile(rb"(?:^|[\r\n])data:[ \t]*\[DONE\][ \t]*[\r\n]")
+"""A line of its own: within JSON no line begins, whatever a model writes."""
+
 _NO_USAGE: Final = msgspec.Raw(b"null")
 
 
@@ -74,7 +77,7 @@ class Relay:
             raise OversizedEvent
         if not complete:
             return b""
-        if b"[DONE]" in complete:
+        if b"[DONE]" in complete and _DONE.search(complete):
             self.done = True
         if b'"usage"' in complete and _USAGE.search(complete):
             return self._read_usage(complete)
@@ -101,7 +104,7 @@ class Relay:
             event = complete[start : match.end()]
             start = match.end()
             if b'"usage"' not in event:
-                self.usage_is_last = self.usage_is_last and b"[DONE]" in event
+                self.usage_is_last = self.usage_is_last and _DONE.search(event) is not None
                 kept.append(event)
             elif not self._is_withheld(event):
                 kept.append(event)

@@ -117,7 +117,7 @@ class RelayedStream:
                     self._keep(chunk)
                 if chunk and self._meter is not None:
                     self._meter.feed(chunk)
-                    if self._extend is not None and not self._is_complete():
+                    if data and self._extend is not None and not self._is_complete():
                         refusal = await self._extend(self.run, self._opened.number, self._seen_output)
                         if refusal is not None:
                             return chunk + self._end_early(refusal)

@@ -262,6 +262,32 @@ def test_every_choice_of_an_event_counts() -> None:
     assert meter.seen == 30
 
 
+def choice(index: int, content: str = "", finish_reason: str | None = None) -> bytes:
+    value = {"index": index, "delta": {"content": content}, "finish_reason": finish_reason}
+    return b"data: " + json.dumps({"choices": [value]}).encode() + b"\n\n"
+
+
+def test_choices_are_finished_when_all_have_said_so() -> None:
+    """Each by its index; what the others still say, and events without output, change nothing."""
+    meter = OutputMeter()
+    meter.feed(choice(0, "a", "stop") + choice(1, "b"))
+    assert (meter.has_finished(1), meter.has_finished(2)) == (True, False)
+    meter.feed(choice(1, "b", "length") + choice(0) + chunk(role="assistant") + b'data: {"choices": []}\n\n')
+    assert meter.has_finished(2)
+
+
+@pytest.mark.parametrize("more", [choice(0, "b"), choice(0, "b", "stop"), chunk(content=["b"]), b'data: {"choices": 5}\n\n'])
+def test_a_choice_that_goes_on_has_not_finished(more: bytes) -> None:
+    """Nor is it believed when it says so once more: providers that say it with every event say nothing by it."""
+    meter = OutputMeter()
+    meter.feed(choice(0, "a", "stop"))
+    assert meter.has_finished(1)
+    meter.feed(more)
+    assert not meter.has_finished(1)
+    meter.feed(choice(0, "", "stop"))
+    assert not meter.has_finished(1)
+
+
 @given(
     st.recursive(
         st.none() | st.booleans() | st.floats() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)

@@ -134,9 +134,27 @@ async def test_a_stream_that_is_complete_needs_no_further_slice(tmp_path: Path, 
     assert rig.run.attempts[0].outcome == ("ok" if USAGE in b"".join(pieces) else "usage_missing")
 
 
-async def test_a_stream_that_goes_on_without_a_further_slice_is_ended(tmp_path: Path) -> None:
-    """The other side of it: its choices end as at a cap, and the failure says why."""
-    rig = Rig(tmp_path, BEYOND_THE_SLICE, BEYOND_THE_SLICE + STOP + USAGE + DONE)
+async def test_a_stream_that_has_come_to_its_last_byte_needs_none(tmp_path: Path) -> None:
+    """Nor one whose provider ends without saying so, in an event that is not finished."""
+    rig = Rig(tmp_path, BEYOND_THE_SLICE[:-2])
+    assert await rig.heard() == BEYOND_THE_SLICE[:-2]
+    assert (rig.stream.failure, rig.run.attempts[0].outcome) == (None, "usage_missing")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        event(delta={"content": "Sure: [DONE] data: [DONE]\n\n"}, finish_reason=None),
+        event(delta={"content": "a"}, finish_reason="stop"),
+        STOP,
+        STOP + event(delta={"content": [{"type": "text", "text": "a"}]}, finish_reason="stop"),
+    ],
+    ids=["nothing", "done in its text", "stop with every event", "stop alone", "content in parts"],
+)
+async def test_a_stream_that_goes_on_without_a_further_slice_is_ended(tmp_path: Path, said: bytes) -> None:
+    """The other side of it, whatever was said of its end before: its choices end as at a cap, and the failure says why."""
+    rig = Rig(tmp_path, said + BEYOND_THE_SLICE, BEYOND_THE_SLICE + STOP + USAGE + DONE)
     heard = await rig.heard()
     assert rig.stream.failure is not None
     assert heard.count(b'"length"') == 1

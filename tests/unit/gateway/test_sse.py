@@ -107,3 +107,27 @@ def test_which_usage_is_known_to_be_the_last(chunks: list[bytes], last: bool) ->
     relayed(relay, chunks)
     assert relay.usage is not None
     assert relay.usage_is_last is last
+
+
+@pytest.mark.parametrize(
+    "end", [b"data: [DONE]\n\n", b"data:[DONE]\n\n", b"data: [DONE]\r\n\r\n", b"data: [DONE]\r\r", b"id: 7\ndata: [DONE] \n\n"]
+)
+def test_the_end_is_known_however_its_line_is_written(end: bytes) -> None:
+    """With or without the blank, whatever ends lines, alone or behind its text."""
+    for chunks in ([end], [make_event(DELTA), end], [make_event(DELTA) + end], [end[:9], end[9:]]):
+        relay = Relay(hide_usage=True)
+        relayed(relay, chunks)
+        assert relay.done
+
+
+SAYS_DONE = {"choices": [{"delta": {"content": "data: [DONE]\n\ndata: [DONE]\r\r[DONE]"}}]}
+
+
+@pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n", b"\r\r"])
+def test_text_that_speaks_of_the_end_is_not_the_end(end: bytes) -> None:
+    """A model may write it, and what its usage was before is not the last for it."""
+    relay = Relay(hide_usage=False)
+    relayed(relay, [make_event(USAGE, end), make_event(SAYS_DONE, end)])
+    assert (relay.done, relay.usage_is_last) == (False, False)
+    relayed(relay, [make_event(USAGE, end) + make_event(SAYS_DONE, end)])
+    assert (relay.done, relay.usage_is_last) == (False, False)

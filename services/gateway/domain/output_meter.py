@@ -7,13 +7,18 @@ from typing import Final
 import msgspec
 
 from gateway.domain.estimate import BYTES_PER_TOKEN
-from gateway.domain.output_size import UNREADABLE, sizes
+from gateway.domain.output_size import UNREADABLE, size_of, sizes
 
 _DATA: Final = re.compile(rb"^data: ?(\{.*\})\r?$", re.MULTILINE)
-_EMPTY_CALLS: Final = len("null")
-"""Calls that say something are longer: many providers send `null` or `[]` with every event."""
 
-_NO_CALLS: Final = msgspec.Raw(b"")
+
+class _Called(msgspec.Struct):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _Call(msgspec.Struct):
+    function: _Called | None = None
 
 
 class _Delta(msgspec.Struct):
@@ -21,7 +26,7 @@ class _Delta(msgspec.Struct):
     reasoning_content: str | None = None
     reasoning: str | None = None
     refusal: str | None = None
-    tool_calls: msgspec.Raw = _NO_CALLS
+    tool_calls: list[_Call] | None = None
 
 
 class _Choice(msgspec.Struct):
@@ -38,7 +43,8 @@ _decode = msgspec.json.Decoder(_Chunk).decode
 
 
 class OutputMeter:
-    """`seen`: an estimate of the output so far: one token per event with content at the least, and one per three bytes of it.
+    """`seen`: an estimate of the output so far: one token per event with content at the least, and one per three bytes of it, more
+    where it is dense (domain.output_size).
 
     Content is whatever a delta has but its role, also in fields that are not known yet. A model that thinks in silence is not seen
     here before its usage arrives; so is what the provider has made and not sent yet.
@@ -98,6 +104,10 @@ def _length(choice: _Choice) -> int:
     length = 0
     for text in (delta.content, delta.reasoning_content or delta.reasoning, delta.refusal):
         if text:
-            length += len(text.encode("utf-8", "surrogatepass"))
-    calls = 0 if delta.tool_calls is _NO_CALLS else len(bytes(delta.tool_calls))
-    return length + calls if calls > _EMPTY_CALLS else length
+            length += size_of(text)
+    return length + sum(map(_of_call, delta.tool_calls)) if delta.tool_calls else length
+
+
+def _of_call(call: _Call) -> int:
+    called = call.function
+    return 0 if called is None else size_of(called.name or "") + size_of(called.arguments or "")

@@ -222,6 +222,7 @@ DETAILS = [{"type": "reasoning.text", "format": "anthropic-claude-v1", "index": 
         ({"audio": {"id": "audio_1", "transcript": "t" * 300}}, 100),
         ({"audio": {"id": "audio_1", "data": "d" * 100_000}}, 100),
         ({"images": [{"type": "image_url", "image_url": {"url": "data:image/png;base64," + "i" * 99_978}}]}, 100),
+        ({"images": [{"data": "data:image/png;base64," + "i" * 99_978}]}, 100),
         ({"not_known_yet": {"deep": [{"text": "x" * 299}, 5]}}, 100),
         ({"annotations": [{"type": "url_citation", "url_citation": {"title": "t" * 300, "url": "https://example.org"}}]}, 1),
     ],
@@ -260,6 +261,54 @@ def test_every_choice_of_an_event_counts() -> None:
     ]
     meter.feed(b"data: " + json.dumps({"choices": choices}).encode() + b"\n\n")
     assert meter.seen == 30
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("12,7,40,3", 9),
+        ("1 0 1 1 0 1", 11),
+        ("ABCDEFGHIJKLMNOPQRST", 20),
+        ("dGhlIHF1aWNrIGJyb3du", 13),
+        ("f(x);\n\treturn G[1];", 12),
+        ("\U0001f600\U0001f680\U0001f4a1\U0001f9ea", 7),
+        ("the quick brown fox jumps over", 10),
+        ("-" * 60, 20),
+        ("在过去的几十年里", 8),
+    ],
+)
+def test_dense_text_is_seen_for_what_it_is(text: str, seen: int) -> None:
+    """Capitals, digits and signs are tokens of their own; words, rules and Chinese a token for three bytes; in any field."""
+    shapes: tuple[dict[str, Any], ...] = (
+        {"content": text},
+        {"reasoning": text},
+        {"content": [{"type": "text", "text": text}]},
+        {"function_call": {"arguments": text}},
+        {"tool_calls": [{"index": 0, "id": "call_1A2B3C", "type": "function", "function": {"name": None, "arguments": text}}]},
+        {"tool_calls": [{"index": 0, "type": "custom", "custom": {"input": text}}]},
+    )
+    for delta in shapes:
+        meter = OutputMeter()
+        meter.feed(chunk(**delta))
+        assert meter.seen == seen
+
+
+def test_an_event_of_one_token_is_one() -> None:
+    """Up to four bytes whatever they are, or a word, count by events and bytes alone; what is around an argument of a call is none."""
+    meter = OutputMeter()
+    tokens = ("123", "42", "+", ">", "});\n", " SELECT", "Ω", "\U0001f600", "9", "7", "Z", "1")
+    for number, token in enumerate(tokens, 1):
+        meter.feed(chunk(content=token))
+        assert meter.seen == max(number, len("".join(tokens[:number]).encode()) // 3)
+    meter.feed(chunk(tool_calls=[{"index": 0, "id": "call_1A2B3C4D5E6F", "type": "function", "function": {"arguments": "{"}}]))
+    assert meter.seen == len(tokens) + 1
+
+
+def test_what_is_sealed_weighs_no_more_than_text() -> None:
+    """Signatures and encrypted thoughts are base64, and no output that could be counted by its signs."""
+    meter = OutputMeter()
+    meter.feed(chunk(thinking_blocks=[{"type": "thinking", "thinking": "", "signature": "A1B2" * 75}]))
+    assert meter.seen == 100
 
 
 def choice(index: int, content: str = "", finish_reason: str | None = None) -> bytes:

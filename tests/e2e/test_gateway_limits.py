@@ -17,12 +17,22 @@ SLICE = 1000
 
 
 def refused_by(answer: Answer) -> str:
-    """The limit that a 429 names."""
+    """The limit that a 429 names; when to come again stands there unless the request never fits."""
     assert answer.status == 429, answer.body
-    assert int(answer.headers["retry-after"]) >= 1
     error = answer.json["error"]
     assert {"limit", "used", "held", "resets_at"} <= error.keys()
+    if error["needed"] > error["limit"]:
+        assert_final(answer)
+    else:
+        assert int(answer.headers["retry-after"]) >= 1
+        assert error["resets_at"] is not None
     return error["limit_source"]
+
+
+def assert_final(answer: Answer) -> None:
+    """Nothing says when to send it again, and OpenAI's clients are told not to."""
+    assert (answer.json["error"]["resets_at"], answer.headers.get("retry-after")) == (None, None)
+    assert answer.headers["x-should-retry"] == "false"
 
 
 @pytest.mark.parametrize("span", ["daily", "monthly"])
@@ -54,7 +64,7 @@ def test_every_owners_budget_refuses_in_its_own_name(world: World, owner: str, s
 
 
 def test_of_two_limits_the_one_that_is_spent_is_named(world: World) -> None:
-    """Though neither tokens nor money are granted where either is spent; there is nothing to come back for before the month ends."""
+    """Though neither tokens nor money are granted where either is spent."""
     project = world.new_project(tokens=10**9, nanousd=1)
     for gateway in world.gateways:
         refused = gateway.chat(project, **CAPPED)
@@ -254,6 +264,24 @@ def test_what_is_larger_than_a_minute_is_not_to_be_sent_again(world: World) -> N
     assert world.gateway.chat(project, **CAPPED).status == 200
     statuses = [row["status"] for row in world.wait_booked(project, 3)]
     assert statuses == ["refused", "refused", "ok"]
+
+
+def test_what_is_larger_than_a_budget_is_not_to_be_sent_again(world: World) -> None:
+    """A gateway that has never asked for it says so too; what fits is served."""
+    project = world.new_project(tokens=3_000)
+    for gateway in world.gateways:
+        refused = gateway.chat(project, model="sim-fast-1", max_tokens=3_000)
+        error = refused.json["error"]
+        assert (refused.status, error["code"], error["limit_source"]) == (429, "insufficient_quota", "project.monthly_tokens")
+        assert "max_tokens" in error["message"]
+        assert error["needed"] > error["limit"] == 3_000
+        assert_final(refused)
+    client = OpenAI(base_url=f"{world.gateway.url}/v1", api_key=project.key, max_retries=2)
+    with client, pytest.raises(RateLimitError):
+        client.chat.completions.create(model="sim-fast-1", max_tokens=3_000, messages=[{"role": "user", "content": "Hello!"}])
+    assert world.gateway.chat(project, **CAPPED).status == 200
+    statuses = [row["status"] for row in world.wait_booked(project, len(world.gateways) + 2)]
+    assert statuses.count("refused") == len(world.gateways) + 1
 
 
 def test_no_more_at_once_than_the_concurrency_limit(world: World) -> None:

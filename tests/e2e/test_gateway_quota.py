@@ -65,8 +65,11 @@ def assert_exceeded(answer: Answer, unit: str, limit: int) -> dict[str, Any]:
     assert error["needed"] > 0
     assert error["used"] >= 0
     assert error["held"] >= 0
-    assert datetime.fromisoformat(error["resets_at"]) > datetime.now(UTC)
-    assert int(answer.headers["retry-after"]) >= 1
+    if error["needed"] > limit:
+        assert (error["resets_at"], answer.headers.get("retry-after"), answer.headers["x-should-retry"]) == (None, None, "false")
+    else:
+        assert datetime.fromisoformat(error["resets_at"]) > datetime.now(UTC)
+        assert int(answer.headers["retry-after"]) >= 1
     return error
 
 

@@ -60,6 +60,12 @@ class ScopeAccount:
             0 if self.limit_nanousd is None else max(0, answer.used_nanousd + answer.held_nanousd - self.limit_nanousd),
         )
 
+    def is_too_small(self, tokens: int, nanousd: int) -> bool:
+        """Whether a limit is smaller than a further hold alone: it never fits, whatever is spent, and nobody need be asked."""
+        return (self.limit_tokens is not None and tokens > self.limit_tokens) or (
+            self.limit_nanousd is not None and nanousd > self.limit_nanousd
+        )
+
     def is_spent(self, tokens: int, nanousd: int) -> bool:
         """Whether, by the authority's last answer, what is not spent does not cover a further hold. However old the answer is: what is
         spent stays spent.
@@ -103,17 +109,18 @@ class ScopeAccount:
         return passed
 
     def short_unit(self, tokens: int, nanousd: int) -> str:
-        """The unit that refuses a hold that does not fit: tokens | nanousd.
+        """The unit that refuses a hold that does not fit: tokens | nanousd; always one that has a limit.
 
-        A grant that is short says little: while one unit is out, the authority raises neither. So what is spent by its last answer comes
-        before what others hold, that before what is only not granted yet; and tokens before money.
+        A grant that is short says little: while one unit is out, the authority raises neither. So a limit that is too small for it comes
+        before what is spent by the last answer, that before what others hold, that before what is only not granted yet; and tokens before
+        money.
         """
         short_tokens, short_nanousd = self.shortfall(tokens, nanousd)
         answer = self.answer
-        if answer is None:
-            return "tokens" if short_tokens else "nanousd"
-        by_tokens = _lack(short_tokens, tokens, self.limit_tokens, answer.used_tokens, answer.held_tokens)
-        by_nanousd = _lack(short_nanousd, nanousd, self.limit_nanousd, answer.used_nanousd, answer.held_nanousd)
+        used_tokens, held_tokens = (answer.used_tokens, answer.held_tokens) if answer else (0, 0)
+        used_nanousd, held_nanousd = (answer.used_nanousd, answer.held_nanousd) if answer else (0, 0)
+        by_tokens = _lack(short_tokens, tokens, self.limit_tokens, used_tokens, held_tokens)
+        by_nanousd = _lack(short_nanousd, nanousd, self.limit_nanousd, used_nanousd, held_nanousd)
         return "tokens" if by_tokens >= by_nanousd else "nanousd"
 
     def take_answer(self, answer: ScopeAnswer) -> None:
@@ -151,8 +158,14 @@ class ScopeAccount:
 
 
 def _lack(short: int, needed: int, limit: int | None, used: int, held: int) -> int:
-    """Why one unit does not cover a hold: 3 = it is spent, 2 = others hold it, 1 = it is not granted; 0 = it covers it."""
-    if limit is None or short <= 0:
+    """Why one unit does not cover a hold: 4 = its limit is smaller, 3 = it is spent, 2 = others hold it, 1 = it is not granted; 0 = it
+    covers it, -1 = it has no limit.
+    """
+    if limit is None:
+        return -1
+    if needed > limit:
+        return 4
+    if short <= 0:
         return 0
     return 3 if used + needed > limit else 2 if used + held + short > limit else 1
 

@@ -131,15 +131,17 @@ class TakeHold:
                 self.grants.touched(account, tokens, nanousd)
 
     async def take(self, hold: Hold, standing: Standing, tokens: int, nanousd: int, patience: Patience) -> str:
-        """Take it, waiting for grants where needed; the name of the policy that let it pass without one, or "".
+        """Take it, waiting for grants where needed; the name of the policy that let it pass without one, or "". What is larger than a
+        whole limit is refused at once, whatever the policy.
 
         Raises QuotaExceeded or BudgetUnavailable.
         """
         while not self.take_now(hold, standing, tokens, nanousd):
             blocking = hold.all_blocking(tokens, nanousd)
-            for account in blocking:
-                if self.grants.is_exhausted(account, tokens, nanousd):
-                    raise exceeded(account, tokens, nanousd, standing.zone, time.time())
+            for refuses in (ScopeAccount.is_too_small, self.grants.is_exhausted):  # what never fits before what fits later
+                for account in blocking:
+                    if refuses(account, tokens, nanousd):
+                        raise exceeded(account, tokens, nanousd, standing.zone, time.time())
             if patience.left <= 0 or not blocking or self.grants.asking.is_silent:
                 return self._undecided(hold, standing, blocking, tokens, nanousd)
             await lend(patience, self.grants.wait(blocking, tokens, nanousd, patience.left))
@@ -162,7 +164,7 @@ class TakeHold:
             hold.force(tokens, nanousd)
             self._look(standing, tokens, nanousd)
             return policy
-        raise _unavailable(blocking[0] if blocking else standing.binding[0])
+        raise _unavailable(blocking[0] if blocking else standing.binding[0], tokens, nanousd)
 
     def _within_grace(self, standing: Standing, tokens: int, nanousd: int) -> bool:
         """Whether every account that refuses stays within its grant and this gateway's share of one percent of its limit. What the
@@ -181,11 +183,11 @@ class TakeHold:
         return True
 
 
-def _unavailable(account: ScopeAccount) -> Refusal:
+def _unavailable(account: ScopeAccount, tokens: int, nanousd: int) -> Refusal:
     return BudgetUnavailable(
         "The budget cannot be checked at the moment and what was granted in advance is spent.",
         retry_after=1,
-        limit_source=account.limit_name("tokens" if account.limit_tokens is not None else "nanousd"),
+        limit_source=account.limit_name(account.short_unit(tokens, nanousd)),
         scope=account.scope,
         scope_id=account.scope_id,
     )

@@ -21,14 +21,14 @@ from gateway.use_cases.take_hold import TakeHold
 WAIT_SECONDS = 0.05
 
 
-def make_caller(policy: str, *, tokens: int = 100_000, enforcement: str = "hard") -> Caller:
+def make_caller(policy: str, *, tokens: int | None = 100_000, nanousd: int | None = None, enforcement: str = "hard") -> Caller:
     organization = OrganizationRecord(organization_id="o", version=1, status="active")
     project = ProjectRecord(
         project_id="p",
         organization_id="o",
         version=1,
         status="active",
-        limits=Limits(version=1, monthly_tokens=tokens),
+        limits=Limits(version=1, monthly_tokens=tokens, monthly_cost_nanousd=nanousd),
         on_no_grant=policy,  # type: ignore[arg-type] # one of the three
         enforcement=enforcement,  # type: ignore[arg-type] # so is this
     )
@@ -53,9 +53,9 @@ def stand(take_hold: TakeHold, caller: Caller) -> Standing:
     return take_hold.standing(caller, day, None)
 
 
-async def take(take_hold: TakeHold, caller: Caller, tokens: int) -> str:
+async def take(take_hold: TakeHold, caller: Caller, tokens: int, nanousd: int = 0) -> str:
     standing = stand(take_hold, caller)
-    return await take_hold.take(Hold(standing.accounts, standing.binding), standing, tokens, 0, Patience(WAIT_SECONDS))
+    return await take_hold.take(Hold(standing.accounts, standing.binding), standing, tokens, nanousd, Patience(WAIT_SECONDS))
 
 
 async def test_closed_refuses(take_hold: TakeHold) -> None:
@@ -68,8 +68,43 @@ async def test_closed_refuses(take_hold: TakeHold) -> None:
 async def test_open_lets_everything_pass(take_hold: TakeHold) -> None:
     """And counts it, so that the books and the next ask know."""
     caller = make_caller("open")
-    assert await take(take_hold, caller, 1_000_000) == "open"
-    assert stand(take_hold, caller).accounts[0].reserved_tokens == 1_000_000
+    assert [await take(take_hold, caller, 60_000) for _ in range(2)] == ["open", "open"]
+    assert stand(take_hold, caller).accounts[0].reserved_tokens == 120_000
+
+
+@pytest.mark.parametrize("policy", ["open", "grace", "closed"])
+async def test_what_is_larger_than_the_whole_limit_is_refused_without_asking(take_hold: TakeHold, policy: str) -> None:
+    """It never fits: no policy lets it pass, and nobody waits."""
+    caller = make_caller(policy)
+    with pytest.raises(QuotaExceeded) as refused:
+        await take(take_hold, caller, 100_001)
+    assert (refused.value.is_final, refused.value.members["limit"], refused.value.members["needed"]) == (True, 100_000, 100_001)
+    assert (take_hold.grants.waits, take_hold.grants.asking.asks) == (0, 0)
+    if policy == "open":
+        assert await take(take_hold, caller, 100_000) == "open"
+
+
+@pytest.mark.parametrize(
+    ("needed", "limit_source"), [((10, 1), "project.monthly_cost"), ((1, 10), "project.monthly_tokens")], ids=["money", "tokens"]
+)
+async def test_the_limit_that_is_not_covered_is_named(take_hold: TakeHold, needed: tuple[int, int], limit_source: str) -> None:
+    """Also where nobody can be asked: not the first that there is."""
+    caller = make_caller("closed", nanousd=100_000)
+    account = stand(take_hold, caller).accounts[0]
+    account.granted_tokens, account.granted_nanousd = (10, 0) if needed[0] == 10 else (0, 10)
+    with pytest.raises(BudgetUnavailable) as refused:
+        await take(take_hold, caller, *needed)
+    assert refused.value.members["limit_source"] == limit_source
+
+
+async def test_whoever_is_cut_off_names_a_limit_that_there_is(take_hold: TakeHold) -> None:
+    """Its grants would cover it, so no unit is short."""
+    caller = make_caller("closed", tokens=None, nanousd=100_000)
+    stand(take_hold, caller).accounts[0].granted_nanousd = 1_000
+    take_hold.grants.is_cut_off = True
+    with pytest.raises(BudgetUnavailable) as refused:
+        await take(take_hold, caller, 10, 10)
+    assert refused.value.members["limit_source"] == "project.monthly_cost"
 
 
 async def test_grace_lets_a_gateways_share_of_one_percent_pass(take_hold: TakeHold) -> None:

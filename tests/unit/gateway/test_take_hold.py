@@ -65,12 +65,20 @@ async def rig() -> AsyncIterator[Rig]:
 
 
 def make_caller(
-    *limited: str, tokens: int = 1_000, nanousd: int | None = None, enforcement: str = "hard", policy: str = "closed"
+    *limited: str,
+    tokens: int = 1_000,
+    of_key: int | None = None,
+    nanousd: int | None = None,
+    enforcement: str = "hard",
+    policy: str = "closed",
 ) -> Caller:
     """A caller whose `limited` owners have that many tokens, and so much money, a month."""
 
     def limits(owner: str) -> Limits:
-        return Limits(version=1, monthly_tokens=tokens, monthly_cost_nanousd=nanousd) if owner in limited else Limits(version=1)
+        if owner not in limited:
+            return Limits(version=1)
+        most = of_key if owner == "key" and of_key is not None else tokens
+        return Limits(version=1, monthly_tokens=most, monthly_cost_nanousd=nanousd)
 
     organization = OrganizationRecord(
         organization_id="o",
@@ -157,6 +165,18 @@ async def test_a_gateway_that_was_granted_nothing_names_the_limit_that_is_spent(
     members = refused.value.members
     assert (members["limit_source"], members["used"], members["limit"]) == (limit_source, used, used)
     assert (refused.value.retry_after or 0) > 1
+
+
+async def test_of_several_budgets_the_one_that_is_too_small_is_named(rig: Rig) -> None:
+    """Before one that is only spent: when that begins anew, the request does not fit either."""
+    rig.wire.limits = {"project": (1_000, None), "key": (100, None)}
+    caller = make_caller("project", "key", of_key=100)
+    rig.wire.spend(("project", "p", rig.standing(caller).day.month), "another", 950)
+    with pytest.raises(QuotaExceeded):
+        await rig.take(caller, 90)
+    with pytest.raises(QuotaExceeded) as refused:
+        await rig.take(caller, 101)
+    assert (refused.value.members["limit_source"], refused.value.is_final) == ("key.monthly_tokens", True)
 
 
 async def test_what_is_only_held_may_come_back_soon(rig: Rig) -> None:

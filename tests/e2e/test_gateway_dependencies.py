@@ -191,8 +191,10 @@ def test_without_usage_the_policy_of_the_project_decides(fragile: World, policy:
     project = fragile.new_project(tokens=limit, on_no_grant=policy)
     answers: list[Answer] = []
 
+    words = "word " * 200
+
     def ask() -> int:
-        answers.append(gateway.chat(project, "word " * 200, **CAPPED))
+        answers.append(gateway.chat(project, words, **CAPPED))
         return answers[-1].status
 
     def ask_until_served() -> None:
@@ -216,6 +218,9 @@ def test_without_usage_the_policy_of_the_project_decides(fragile: World, policy:
             eventually(lambda: ask() != 200, timeout=120)
             assert code_of(answers[-1]) == (503, "budget_unavailable")
             assert answers[-1].json["error"]["limit_source"] == "project.monthly_tokens"
+            body = {"model": "auto", "messages": [{"role": "user", "content": words}], **CAPPED}
+            told = call("POST", f"{gateway.url}/v1/estimate", body, bearer=project.key).json
+            assert (told["verdict"], told["refused_by"]) == ("unknown", ["project.monthly_tokens"])
         assert (count_let_pass() > before) == (policy != "closed")
     finally:
         fragile.usage.start()

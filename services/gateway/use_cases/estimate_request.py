@@ -40,7 +40,7 @@ class EstimateRequest:
         if run.standing.limited and not self.grants.asking.is_silent:
             await self.grants.look([account for account, _ in run.standing.limited], self.wait_seconds)
         limits = [
-            *(_budget(account, enforcement, run, began) for account, enforcement in run.standing.limited),
+            *(self._budget(account, enforcement, run, began) for account, enforcement in run.standing.limited),
             *self._rates(run, address),
         ]
         verdict, refused_by = _verdict(run, limits)
@@ -72,46 +72,51 @@ class EstimateRequest:
                 views.append({**view, "needed": needed, "fits": "yes" if needed <= view["headroom"] else "no"})
         return views
 
-
-def _budget(account: ScopeAccount, enforcement: Enforcement, run: Run, began: float) -> Limit:
-    tokens = _unit(account, "tokens", run.estimate.tokens)
-    nanousd = _unit(account, "nanousd", run.estimate.nanousd)
-    units = [unit for unit in (tokens, nanousd) if unit is not None]
-    worst = min(units, key=lambda unit: _ORDER.index(unit["fits"]))
-    heard = account.answered_at >= began
-    return {
-        "limit_source": account.limit_name(worst["unit"]),
-        "scope": account.scope,
-        "scope_id": account.scope_id,
-        "period": account.period,
-        "resets_at": text_of(period_end(account.period, run.standing.zone)),
-        "enforcement": enforcement,
-        "limit_tokens": account.limit_tokens,
-        "limit_nanousd": account.limit_nanousd,
-        "used_tokens": tokens and tokens["used"],
-        "used_nanousd": nanousd and nanousd["used"],
-        "headroom_tokens": tokens and tokens["headroom"],
-        "headroom_nanousd": nanousd and nanousd["headroom"],
-        "fits": worst["fits"] if heard or worst["fits"] == "yes" else "unknown",
-    }
-
-
-_ORDER = ("no", "if others return", "yes")
+    def _budget(self, account: ScopeAccount, enforcement: Enforcement, run: Run, began: float) -> Limit:
+        heard = account.answered_at >= began
+        spendable = not self.grants.is_cut_off
+        tokens = _unit(account, "tokens", run.estimate.tokens, heard=heard, spendable=spendable)
+        nanousd = _unit(account, "nanousd", run.estimate.nanousd, heard=heard, spendable=spendable)
+        worst = min((unit for unit in (tokens, nanousd) if unit is not None), key=lambda unit: _ORDER.index(unit["fits"]))
+        return {
+            "limit_source": account.limit_name(worst["unit"]),
+            "scope": account.scope,
+            "scope_id": account.scope_id,
+            "period": account.period,
+            "resets_at": text_of(period_end(account.period, run.standing.zone)),
+            "enforcement": enforcement,
+            "limit_tokens": account.limit_tokens,
+            "limit_nanousd": account.limit_nanousd,
+            "used_tokens": tokens and tokens["used"],
+            "used_nanousd": nanousd and nanousd["used"],
+            "headroom_tokens": tokens and tokens["headroom"],
+            "headroom_nanousd": nanousd and nanousd["headroom"],
+            "fits": worst["fits"],
+        }
 
 
-def _unit(account: ScopeAccount, unit: str, needed: int) -> dict[str, Any] | None:
-    """How one unit stands by the last answer. What other gateways hold and do not need comes back when a request waits for it."""
+_ORDER = ("no", "unknown", "if others return", "yes")
+
+
+def _unit(account: ScopeAccount, unit: str, needed: int, *, heard: bool, spendable: bool) -> dict[str, Any] | None:
+    """How one unit stands by the last answer. What other gateways hold and do not need comes back when a request waits for it.
+
+    Where that answer is not `heard` just now, only the grant at hand says yes, if it is still `spendable`.
+    """
     in_tokens = unit == "tokens"
     limit = account.limit_tokens if in_tokens else account.limit_nanousd
     if limit is None:
         return None
     own = max(0, account.headroom()[0 if in_tokens else 1])
-    answer = account.answer
-    if answer is None:
-        return {"unit": unit, "used": None, "headroom": own, "fits": "yes" if needed <= own else "no"}
-    used, held = (answer.used_tokens, answer.held_tokens) if in_tokens else (answer.used_nanousd, answer.held_nanousd)
-    headroom = own + max(0, limit - used - held)
-    fits = "yes" if needed <= headroom else "if others return" if needed <= limit - used else "no"
+    answer, used, headroom = account.answer, None, own
+    fits = "yes" if spendable and needed <= own else "unknown"
+    if answer is not None:
+        used, held = (answer.used_tokens, answer.held_tokens) if in_tokens else (answer.used_nanousd, answer.held_nanousd)
+        headroom += max(0, limit - used - held)
+        if heard:
+            fits = "yes" if needed <= headroom else "if others return" if needed <= limit - used else "no"
+    if needed > limit:
+        fits = "no"
     return {"unit": unit, "used": used, "headroom": headroom, "fits": fits}
 
 

@@ -10,12 +10,12 @@ BESIDES = "as much again for every further choice (n), and what prompts and hidd
 
 
 def overspend_bound(caller: Caller, dearest: ModelPrice, *, most_in_flight: int) -> dict[str, Any]:
-    """JSON-ready. `most_in_flight`: requests that all gateways together answer at once, where nothing of the caller's limits them.
+    """JSON-ready. `most_in_flight`: requests that all gateways together answer at once, where no limit of the caller's refuses more.
 
     Strict: nothing. Otherwise what each request under way may need beyond its hold (per choice), times the requests under way.
     """
     mode = caller.project.budget_mode
-    limits = [owner.limits.concurrency for owner in (caller.project, caller.organization)]
+    limits = [owner.limits.concurrency for owner in (caller.project, caller.organization) if owner.enforcement == "hard"]
     at_once = min([limit for limit in limits if limit is not None], default=most_in_flight)
     each = {"strict": 0, "sliced": SLICE_TOKENS, "expected": dearest.max_output_tokens}[mode]
     each_nanousd = -(-each * dearest.output // TOKENS_PER_RATE)

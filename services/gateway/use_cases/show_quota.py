@@ -63,7 +63,7 @@ class ShowQuota:
 
     def __call__(self, caller: Caller, address: str, end_user: str | None = None) -> dict[str, Any]:
         """JSON-ready: budgets of everything that counts and limits per minute, those of the client's address among them, with the
-        bound on overspending. `end_user`: with the budgets of that one, about whom nothing is kept for it.
+        bound on overspending. `end_user`: with the limits of that one, of whose budgets nothing is kept for it.
         """
         now_ms = self.take_hold.grants.now_ms()
         day = self.calendar.day(caller.organization.zone_at(now_ms), now_ms)
@@ -74,7 +74,7 @@ class ShowQuota:
         if end_user is not None:
             shown += self._of_end_user(caller, day, end_user)
         now = time.monotonic()
-        rated = self.take_rate.rated(caller, None, address).rated
+        rated = self.take_rate.rated(caller, end_user, address).rated
         gateways = self.take_hold.grants.gateways
         return {
             "object": "list",

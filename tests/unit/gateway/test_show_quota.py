@@ -92,3 +92,16 @@ async def test_what_usage_has_answered_is_shown_until_it_publishes_more() -> Non
     rig.states.take(published)
     told = rig.show(caller, "")["data"][0]
     assert (told["used_tokens"], told["as_of"]) == (400, published.as_of)
+
+
+def test_all_limits_of_an_end_user_are_shown_on_request() -> None:
+    """Budgets and limits per minute; to who does not ask for one, those of none."""
+    rig = Rig()
+    limits = Limits(version=1, daily_tokens=500, requests_per_minute=7)
+    caller = join(key_record(fresh_plaintext()), project_record(end_user_limits=limits), organization_record(), None)
+    shown, others = rig.show(caller, "", "ada"), rig.show(caller, "")
+    assert [view["limit_source"] for view in shown["rate_limits"]] == ["end_user.requests_per_minute"]
+    assert shown["rate_limits"][0]["scope_id"] == f"{PROJECT}/ada"
+    assert [quota["limit_tokens"] for quota in shown["data"] if quota["scope"] == "end_user"] == [500]
+    assert others["rate_limits"] == []
+    assert all(quota["scope"] != "end_user" for quota in others["data"])

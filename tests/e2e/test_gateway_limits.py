@@ -160,6 +160,19 @@ def test_a_shadow_limit_far_away_says_nothing(world: World) -> None:
     assert [answer.headers.get("x-codexflow-would-refuse") for answer in answers] == [None] * 6
 
 
+def test_a_limit_in_shadow_counts_what_is_not_booked_yet(world: World) -> None:
+    """One after the other, as fast as they are answered: each is told by all that those before it have spent."""
+    limit = 1_000
+    project = world.new_project(tokens=limit, enforcement="shadow")
+    answers = [world.gateway.chat(project, **CAPPED) for _ in range(40)]
+    told = {answer.headers["x-request-id"]: answer.headers.get("x-codexflow-would-refuse") for answer in answers}
+    spent = 0
+    for row in sorted(world.compare(project, 40).values(), key=lambda row: row["event_id"]):
+        assert (told[row["event_id"]] is not None) == (spent + row["hold_tokens"] > limit), (spent, row)
+        spent += row["prompt_tokens"] + row["completion_tokens"]
+    assert spent > limit
+
+
 def test_a_limit_in_shadow_says_what_it_could_not_bound(world: World) -> None:
     """By the code that the refusal would have; the request is answered."""
     project = world.new_project(tokens=10**6, nanousd=10**12, enforcement="shadow")

@@ -13,6 +13,7 @@ class ScopeAccount:
     """What this boot knows of one scope in one period. All amounts are cumulative since the boot began.
 
     `limit_*` None = no limit in that unit. `granted_*` is the largest grant answered, lowered only by our own return.
+    `elsewhere_*`: what others have used at the least, other gateways and boots before this one.
     `look_at_*`: once so much is settled and reserved, somebody should look whether to ask for more (domain.grant_pace). Never above
     what is granted, in a unit that has a limit.
     """
@@ -33,6 +34,8 @@ class ScopeAccount:
     returned_seq: int = 0
     answer: ScopeAnswer | None = None
     answered_at: float = 0.0
+    elsewhere_tokens: int = 0
+    elsewhere_nanousd: int = 0
     look_at_tokens: int = -1
     look_at_nanousd: int = -1
 
@@ -99,14 +102,22 @@ class ScopeAccount:
         return f"{self.name}_{'tokens' if unit == 'tokens' else 'cost'}"
 
     def passed_limits(self, tokens: int, nanousd: int) -> list[str]:
-        """The limits that a further hold passes, by what the authority knew to be used at its last answer and what is held here."""
-        used_tokens, used_nanousd = (self.answer.used_tokens, self.answer.used_nanousd) if self.answer else (0, 0)
+        """The limits that a further hold passes, by what is known to be used elsewhere and what is settled and held here."""
+        used_tokens = self.elsewhere_tokens + self.settled_tokens + self.reserved_tokens
+        used_nanousd = self.elsewhere_nanousd + self.settled_nanousd + self.reserved_nanousd
         passed = []
-        if self.limit_tokens is not None and used_tokens + self.reserved_tokens + tokens > self.limit_tokens:
+        if self.limit_tokens is not None and used_tokens + tokens > self.limit_tokens:
             passed.append(self.limit_name("tokens"))
-        if self.limit_nanousd is not None and used_nanousd + self.reserved_nanousd + nanousd > self.limit_nanousd:
+        if self.limit_nanousd is not None and used_nanousd + nanousd > self.limit_nanousd:
             passed.append(self.limit_name("nanousd"))
         return passed
+
+    def hear_used(self, answer: ScopeAnswer, told_tokens: int, told_nanousd: int) -> None:
+        """What was not settled here when it was asked for is used by others. What of ours was not booked yet makes that too small, and
+        what others have used stays used: so the most counts that was ever heard.
+        """
+        self.elsewhere_tokens = max(self.elsewhere_tokens, answer.used_tokens - told_tokens)
+        self.elsewhere_nanousd = max(self.elsewhere_nanousd, answer.used_nanousd - told_nanousd)
 
     def short_unit(self, tokens: int, nanousd: int) -> str:
         """The unit that refuses a hold that does not fit: tokens | nanousd; always one that has a limit.

@@ -29,7 +29,8 @@ RECALLED_SECONDS = 1.0
 
 class GrantPace:
     """One account's conversation with the authority. `active` = the ticks look at it, `in_flight` = an ask is under way, `noted` =
-    the next one is due, `only_looks` = it is to ask for nothing but what requests wait for. `status` is that of the last answer.
+    the next one is due, `only_looks` = it is to ask for nothing but what requests wait for. `status` is that of the last answer, `told`
+    what the last ask said to be settled.
     """
 
     __slots__ = (
@@ -49,13 +50,14 @@ class GrantPace:
         "rate_tokens",
         "recalled_at",
         "status",
+        "told",
         "touched_at",
     )
 
     def __init__(self, account: ScopeAccount, expected: tuple[int, int], now: float) -> None:
         self.account = account
         self.rate_tokens = self.rate_nanousd = 0.0
-        self.last_settled = self.last_reserved = (0, 0)
+        self.last_settled = self.last_reserved = self.told = (0, 0)
         self.largest = expected
         self.boost = 1
         self.cushion = (FEW_HOLDS * expected[0], FEW_HOLDS * expected[1])
@@ -147,6 +149,7 @@ class GrantPace:
             account.seq += 1
         self.asked_at = now
         self.in_flight, self.noted = True, False
+        self.told = (account.settled_tokens, account.settled_nanousd)
         need_tokens = need_nanousd = all_tokens = all_nanousd = 0
         for tokens, nanousd in waiting:
             if all_tokens == all_nanousd == 0:  # whoever came first decides whether anything is left
@@ -186,6 +189,7 @@ class GrantPace:
         if answer.status == "stale_limits":
             return
         account.take_answer(answer)
+        account.hear_used(answer, *self.told)
         account.answered_at = now
         self._mark()
         if answer.seq == account.returned_seq == account.seq:

@@ -345,6 +345,40 @@ async def test_shadow_limits_say_what_is_used_up_and_not_what_is_not_granted_yet
     assert would_refuse(standing, 100, 0) == ("project.monthly_tokens",)
 
 
+@pytest.mark.parametrize("booked", [False, True], ids=["booked late", "booked at once"])
+async def test_a_shadow_limit_would_refuse_where_a_hard_one_does(*, booked: bool) -> None:
+    """To the token, whatever of it the books have heard: what others have used, and all that was settled here."""
+
+    async def count_let_in(enforcement: str) -> tuple[int, int]:
+        """Of twenty requests of 100 tokens that come to 90 each, and how often was asked."""
+        rig, caller = Rig(Wire(project=(1_000, None))), make_caller("project", enforcement=enforcement)
+        asking = asyncio.create_task(rig.grants.run())
+        standing = rig.standing(caller)
+        name = ("project", "p", standing.day.month)
+        rig.wire.spend(name, "another", 300)
+        await rig.grants.look([standing.accounts[0]], 0.5)
+        let_in = 0
+        for _ in range(20):
+            would = would_refuse(standing, 100, 0)
+            try:
+                hold, _ = await rig.take(caller, 100)
+            except QuotaExceeded:
+                continue
+            let_in += not would
+            hold.settle(90, 0)
+            if booked:
+                rig.wire.spend(name, "b", 90)
+            await rig.grants.look([standing.accounts[0]], 0.5)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        return let_in, len(rig.wire.asked)
+
+    shadow, asked = await count_let_in("shadow")
+    hard, _ = await count_let_in("hard")
+    assert (shadow, hard) == (7, 7)
+    assert asked > 7
+
+
 async def test_grace_and_soft_limits(rig: Rig) -> None:
     """A soft limit that is spent refuses nobody, also while the policy `grace` counts what is left of the hard ones."""
     rig.wire.is_connected = False

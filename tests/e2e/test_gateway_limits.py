@@ -483,6 +483,14 @@ def test_ask_afterwards(world: World) -> None:
         "insufficient_quota",
     )
     assert told["budget"]["counted_against"] == ["project.monthly"]
+    for field in ("web_search_options", "x" * 5_000):
+        unbounded = world.gateway.chat(project, **{field: {}})
+        assert (unbounded.status, unbounded.json["error"]["param"]) == (400, field)
+        request_id = unbounded.headers["x-request-id"]
+        eventually(lambda request_id=request_id: explain(world.gateway, project, request_id).status == 200)
+        told = explain(world.gateway, project, request_id).json
+        assert (told["verdict"], told["error_code"]) == ("refused", "unbounded_input")
+        assert told["refused_by"] == field[:200]
     limited = world.new_key(project.id, limits={"requests_per_minute": 1})
     while (answer := world.gateway.chat(limited, **CAPPED)).status == 200:
         pass

@@ -59,12 +59,12 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why a request was answered as it was, for whoever asks later.
 
     `mode`: strict | sliced | expected, empty where nothing limits tokens or money. `tier`: what chose the tier, `cache`: why the
-    cache answered or did not. `limit`: the limit that refused it (`project.monthly_cost`), `needed`: how much of it was not to be had
-    (0 = not told), `would_refuse`: those that would have, were they enforced, or the code of what they could not bound
-    (`unbounded_input`). `estimate`: how the prompt was counted.
-    `waited_us`: for its limits. `slices`: extensions of the hold. `no_grant`: the policy that let it pass without a grant.
-    `limits`: what it counted against, a word for each owner, with blanks between: budgets with limits (`project.monthly+daily`), limits
-    per minute and on concurrency (`key.rpm+tpm+concurrency`; `key.requests_per_minute` is read as well).
+    cache answered or did not. `limit`: the limit that refused it (`project.monthly_cost`) or the field (`tools`), `needed`: how much of
+    the limit was not to be had (0 = not told), `would_refuse`: the limits that would have, were they enforced, or the code of what they
+    could not bound (`unbounded_input`). `estimate`: how the prompt was counted. `waited_us`: for its limits. `slices`: extensions of the
+    hold. `no_grant`: the policy that let it pass without a grant. `limits`: what it counted against, a word for each owner, with blanks
+    between: budgets with limits (`project.monthly+daily`), limits per minute and on concurrency (`key.rpm+tpm+concurrency`;
+    `key.requests_per_minute` is read as well).
     """
 
     mode: str = ""

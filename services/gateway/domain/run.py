@@ -45,6 +45,10 @@ class Permit(Protocol):
         """The same as lines."""
 
 
+LONGEST_NAME = 200
+"""Of the field that a refusal blames, where it is recorded: clients make up any."""
+
+
 class Run:
     """Mutable, owned by one request. `began` and `not_before` (when an upstream wants to be asked again) are monotonic
     seconds, `admitted_at` Unix milliseconds; `plan` says whom to call, attempt by attempt. `limited`: something of it has a limit that
@@ -140,6 +144,6 @@ class Run:
         self.settled = False
 
     def refused_by(self, refusal: Refusal) -> None:
-        """Remember which limit refuses it, and how much it would have needed of that."""
-        self.limit_source = str(refusal.members.get("limit_source", ""))
+        """Remember which limit refuses it, and how much it would have needed of that; or which field."""
+        self.limit_source = str(refusal.members.get("limit_source") or refusal.param or "")[:LONGEST_NAME]
         self.needed = int(refusal.members.get("needed", 0))

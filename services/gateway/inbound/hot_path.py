@@ -130,7 +130,10 @@ class HotPath:
             raise RouteNotFound(f"Unknown request URL: {scope['method']} {scope['path'][:200]}.")
         handler = handlers.get(scope["method"])
         if handler is None:
-            raise MethodNotAllowed(f"Not allowed: {scope['method'][:20]}; allowed: {', '.join(handlers)}.")
+            allowed = ", ".join(handlers)
+            refusal = MethodNotAllowed(f"Not allowed: {scope['method'][:20]}; allowed: {allowed}.")
+            refusal.headers = [(b"allow", allowed.encode())]
+            raise refusal
         return handler
 
     async def refuse(self, refusal: Refusal, send: Send) -> None:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from gateway.domain.chat_request import LONGEST_USER
 from gateway.domain.refusals import RouteNotFound
+from gateway.inbound.documented_answers import EstimateAnswer, ExplanationAnswer, QuotaAnswer
 
 
 class Message(BaseModel):
@@ -89,6 +90,7 @@ def documented_routes() -> APIRouter:
     @router.get(
         "/quota",
         responses=_KEY_ERRORS | {400: _ERRORS[400]},
+        response_model=QuotaAnswer,
         summary="Where the key's budget stands",
     )
     async def quota(
@@ -96,7 +98,12 @@ def documented_routes() -> APIRouter:
     ) -> dict[str, Any]:
         raise RouteNotFound(user or "quota")
 
-    @router.post("/estimate", responses=_ERRORS, summary="What a chat completion would need and cost, without making it")
+    @router.post(
+        "/estimate",
+        responses=_ERRORS,
+        response_model=EstimateAnswer,
+        summary="What a chat completion would need and cost, without making it",
+    )
     async def estimate(body: ChatCompletionRequest) -> dict[str, Any]:
         raise RouteNotFound(body.model)
 
@@ -108,6 +115,7 @@ def documented_routes() -> APIRouter:
             429: {"model": Error, "description": "`rate_limit_exceeded`: too many explanations with this key"},
             503: {"model": Error, "description": "`explanation_unavailable`"},
         },
+        response_model=ExplanationAnswer,
         summary="Why a request was answered as it was",
     )
     async def explain(request_id: str) -> dict[str, Any]:

@@ -22,8 +22,9 @@ AlertPercents = Annotated[
 Enforcement = Annotated[
     Literal["hard", "soft", "shadow"],
     Field(
-        description="What a reached limit does: `hard` refuses, `soft` only raises alerts, `shadow` lets pass and says in a header and "
-        "a metric what it would have refused. A project's is that of its keys and end users too, an organization's that of its members"
+        description="What a reached limit does: `hard` refuses, `soft` only raises alerts (of budgets), `shadow` lets pass and says in "
+        "a header and a metric what it would have refused. A project's is that of its keys and end users too, an organization's that of "
+        "its members"
     ),
 ]
 

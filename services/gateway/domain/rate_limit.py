@@ -47,6 +47,8 @@ class Amount(NamedTuple):
 
 
 NOTHING = Amount()
+LIMIT_NAMES = ("requests_per_minute", "tokens_per_minute", "concurrency")
+"""In the order of amounts."""
 
 
 class Part(NamedTuple):
@@ -152,12 +154,8 @@ class RateScope:
     @property
     def limit_names(self) -> tuple[str, ...]:
         """Those that it has, by the names that `lacking` gives."""
-        named = (
-            ("requests_per_minute", self.limit_requests),
-            ("tokens_per_minute", self.limit_tokens),
-            ("concurrency", self.limit_slots),
-        )
-        return tuple(name for name, limit in named if limit is not None)
+        limits = (self.limit_requests, self.limit_tokens, self.limit_slots)
+        return tuple(name for name, limit in zip(LIMIT_NAMES, limits, strict=True) if limit is not None)
 
     def window_at(self, now: float) -> Window:
         """What was used in the minute before."""
@@ -426,12 +424,12 @@ class RateScope:
 
     def limit_of(self, name: str) -> int:
         """By the name that `lacking` gives."""
-        found = {
-            "requests_per_minute": self.limit_requests,
-            "tokens_per_minute": self.limit_tokens,
-            "concurrency": self.limit_slots,
-        }[name]
-        return found or 0
+        limits = Amount(self.limit_requests or 0, self.limit_tokens or 0, self.limit_slots or 0)
+        return limits[LIMIT_NAMES.index(name)]
+
+    def idle_of(self, name: str) -> int:
+        """What others may not need of it, by the name that `lacking` gives."""
+        return self.idle[LIMIT_NAMES.index(name)]
 
 
 def _passes(wanted: int, limit: int | None, part: Part) -> bool:

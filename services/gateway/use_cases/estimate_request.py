@@ -69,7 +69,9 @@ class EstimateRequest:
             for view in rate_views(scope, enforcement, now):
                 by_tokens = view["limit_source"].endswith("tokens_per_minute")
                 needed = run.estimate.tokens if by_tokens else 1
-                views.append({**view, "needed": needed, "fits": "yes" if needed <= view["headroom"] else "no"})
+                returned = view["headroom"] + min(view["held"], scope.idle_of(view["limit_source"].rpartition(".")[2]))
+                fits = "yes" if needed <= view["headroom"] else "if others return" if needed <= returned else "no"
+                views.append({**view, "needed": needed, "fits": fits})
         return views
 
     def _budget(self, account: ScopeAccount, enforcement: Enforcement, run: Run, began: float) -> Limit:

@@ -259,9 +259,11 @@ class Grants:
                 self.drop_ended(self._authority_began + now)
 
     def _keep_in_touch(self) -> None:
-        """Ask for nothing: what is granted may be spent only by those who have heard of the authority."""
-        name = self._last_heard
-        if name in self._paces and not self.asking.is_busy(name):
+        """Ask for nothing: what is granted may be spent only by those who have heard of the authority. Of the account that was heard of
+        last, or of the newest where that has been forgotten; where there is none, nothing is held that could be spent.
+        """
+        name = self._last_heard if self._last_heard in self._paces else next(reversed(self._paces), None)
+        if name is not None and not self.asking.is_busy(name):
             self._paces[name].only_looks = True
             self.asking.note(name)
 

@@ -142,9 +142,10 @@ class TakeHold:
                 for account in blocking:
                     if refuses(account, tokens, nanousd):
                         raise exceeded(account, tokens, nanousd, standing.zone, time.time())
-            if patience.left <= 0 or not blocking or self.grants.asking.is_silent:
+            if patience.left <= 0 or self.grants.asking.is_silent:
                 return self._undecided(hold, standing, blocking, tokens, nanousd)
-            await lend(patience, self.grants.wait(blocking, tokens, nanousd, patience.left))
+            # Where nothing blocks, this gateway is cut off from the authority: any answer ends that.
+            await lend(patience, self.grants.wait(blocking or standing.binding, tokens, nanousd, patience.left))
         return ""
 
     def _undecided(self, hold: Hold, standing: Standing, blocking: list[ScopeAccount], tokens: int, nanousd: int) -> str:
@@ -152,7 +153,7 @@ class TakeHold:
         reason; where nobody has said so, or nobody answers any more, the project's policy decides.
         """
         if self.grants.asking.is_silent or not blocking:
-            for account in blocking:
+            for account in blocking or standing.binding:
                 self.grants.ask_again(account)
         else:
             for account in blocking:

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 
 import pytest
 
@@ -111,6 +112,18 @@ def make_caller(
     )
     member = MemberRecord(organization_id="o", member_id="m", version=1, status="active", limits=limits("member"))
     return join(key, project, organization, member)
+
+
+def skew_to(moment: str) -> int:
+    """The skew of a clock that says so now, in UTC."""
+    return int((datetime.fromisoformat(moment).replace(tzinfo=UTC).timestamp() - time.time()) * 1000)
+
+
+async def until(happened: Callable[[], bool]) -> None:
+    """Raises TimeoutError."""
+    async with asyncio.timeout(10):
+        while not happened():
+            await asyncio.sleep(0.05)
 
 
 async def test_cold_accounts_are_asked_for_all_at_once(rig: Rig) -> None:
@@ -258,6 +271,78 @@ async def test_whoever_needs_nothing_keeps_in_touch() -> None:
     assert not rig.grants.is_cut_off
     await rig.take(caller, 100)
     assert len(wire.asked) == asked, "the grant covers it"
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+
+
+async def test_an_idle_gateway_keeps_in_touch_when_the_account_it_heard_of_last_is_forgotten() -> None:
+    """A day's, two days after the day; then any other will do, and whoever is covered is let in without a word."""
+    wire = Wire(project=(MILLION, None), key=(MILLION, None))
+    rig = Rig(wire, contact_seconds=4.0)
+    wire.skew_ms = skew_to("2026-05-10T12:00:00")
+    asking = asyncio.create_task(rig.grants.run())
+    month = rig.grants.account("project", "p", "2026-05", MILLION, None, 1)
+    day = rig.grants.account("key", "k", "2026-05-10", MILLION, None, 1)
+    for account in (month, day):
+        await rig.grants.wait([account], 100, 0, 0.5)
+    wire.skew_ms = skew_to("2026-05-13T12:00:00")
+    await until(lambda: not rig.grants.find("key", "k"))
+    asked = len(wire.asked)
+    await asyncio.sleep(6.0)
+    assert not rig.grants.is_cut_off
+    assert {one.scope for ask in wire.asked[asked:] for one in ask.asks} == {"project"}
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+
+
+async def test_whoever_holds_nothing_is_asked_for_by_the_first_request() -> None:
+    """Without any account there is nobody to ask about, and nothing that could be spent; the first request is let in by its answer."""
+    wire = Wire(project=(MILLION, None))
+    rig = Rig(wire, contact_seconds=0.5)
+    asking = asyncio.create_task(rig.grants.run())
+    await until(lambda: rig.grants.is_cut_off)
+    assert not wire.asked
+    hold, _ = await rig.take(make_caller("project", tokens=MILLION), 100)
+    assert hold.tokens == 100
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+
+
+async def test_a_request_that_is_covered_waits_for_the_answer_that_ends_a_silence() -> None:
+    """Cut off by nothing but a pause: it is asked how things stand, and what was granted counts again."""
+    wire = Wire(project=(MILLION, None))
+    rig = Rig(wire)
+    asking = asyncio.create_task(rig.grants.asking.run())  # without the ticks, which ask as well
+    caller = make_caller("project", tokens=MILLION)
+    await rig.take(caller, 100)
+    await asyncio.sleep(0.1)
+    rig.grants.is_cut_off = True
+    wire.seconds = 0.05
+    hold, patience = await rig.take(caller, 100)
+    assert (hold.tokens, patience.waited > 0.04) == (100, True)
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+
+
+async def test_requests_that_are_covered_ask_on_while_nobody_answers() -> None:
+    """They are refused at once, by the policy, and are what finds out that somebody answers again."""
+    wire = Wire(project=(MILLION, None))
+    rig = Rig(wire)
+    asking = asyncio.create_task(rig.grants.asking.run())  # without the ticks, which ask as well
+    caller = make_caller("project", tokens=MILLION)
+    await rig.take(caller, 100)
+    rig.grants.is_cut_off, wire.is_connected = True, False
+    await asyncio.sleep(0.3)
+    for _ in range(2):
+        with pytest.raises(BudgetUnavailable):
+            await rig.take(caller, 100, wait=0.05)
+        await asyncio.sleep(ASK_TIMEOUT + 0.1)
+    assert rig.grants.asking.is_silent
+    wire.is_connected = True
+    with pytest.raises(BudgetUnavailable):
+        await rig.take(caller, 100, wait=0.05)
+    await asyncio.sleep(0.05)
+    await rig.take(caller, 100, wait=0.0)
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
 

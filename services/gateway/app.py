@@ -168,7 +168,9 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             take_rate=take_rate,
             take_hold=take_hold,
             extend_hold=ExtendHold(take_hold, spool, wait_seconds),
-            call_upstream=CallUpstream(upstream, targets, Health(), spool, _retry_policy(settings), identify.still_valid),
+            call_upstream=CallUpstream(
+                upstream, targets, Health(), take_hold, spool, _retry_policy(settings), identify.still_valid
+            ),
             settle=settle,
             spool=spool,
             cache=cache,

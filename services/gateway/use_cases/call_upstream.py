@@ -30,6 +30,7 @@ from gateway.outbound.upstream.client import Answer, StreamedAnswer, Timeouts, U
 from gateway.outbound.upstream.errors import FailureKind, UpstreamError
 from gateway.outbound.upstream.target import Target
 from gateway.use_cases.provider_numbers import believable, reported_cost, retry_after_of
+from gateway.use_cases.take_hold import TakeHold
 
 MAX_ERROR_BODY = 64 * 1024
 LONGEST_RETRY_AFTER = 5.0
@@ -82,6 +83,7 @@ class CallUpstream:
         client: UpstreamClient,
         targets: dict[str, Target],
         health: Health,
+        take_hold: TakeHold,
         spool: EventSpool,
         policy: RetryPolicy,
         still_valid: Callable[[Caller], bool],
@@ -89,6 +91,7 @@ class CallUpstream:
         self._client = client
         self._targets = targets
         self._health = health
+        self._take_hold = take_hold
         self._spool = spool
         self._policy = policy
         self._still_valid = still_valid
@@ -258,7 +261,7 @@ class CallUpstream:
         following = run.plan[number]
         pause = self._pause_before(run, following, number, now)
         late = now - run.began + pause > self._policy.timeouts.total
-        if pause > LONGEST_RETRY_AFTER or late or not self._hold_another(run, following, number + 1):
+        if pause > LONGEST_RETRY_AFTER or late or not await self._hold_another(run, following, number + 1):
             raise failure.refusal
         if pause:
             await asyncio.sleep(pause)
@@ -273,11 +276,11 @@ class CallUpstream:
             return max(0.0, run.not_before[candidate] - now)
         return random.uniform(0.5, 1.0) * self._policy.backoff  # noqa: S311 - jitter
 
-    def _hold_another(self, run: Run, candidate: Candidate, number: int) -> bool:
+    async def _hold_another(self, run: Run, candidate: Candidate, number: int) -> bool:
         """An attempt of unknown fate keeps its hold: the next one needs its own. On record before it is made, either way."""
         previous, estimate = run.attempts[-1], run.estimate
         unbilled = previous.usage_source == "none"
-        if not unbilled and not run.hold.try_take(estimate.tokens, estimate.nanousd):
+        if not unbilled and not await self._take_another(run):
             return False
         try:
             self._spool.attempt(
@@ -294,5 +297,14 @@ class CallUpstream:
                 )
             )
         except (SpoolFull, OSError):
+            return False
+        return True
+
+    async def _take_another(self, run: Run) -> bool:
+        """Take as much again, as the first hold was taken and within what is left of the patience; False where a limit refuses it."""
+        tokens, nanousd = run.estimate.tokens, run.estimate.nanousd
+        try:
+            run.no_grant = await self._take_hold.take(run.hold, run.standing, tokens, nanousd, run.patience) or run.no_grant
+        except Refusal:
             return False
         return True

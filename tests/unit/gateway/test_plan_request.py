@@ -35,18 +35,29 @@ ROUTES = Routes(
 )
 
 
-def make_plan(*, skew_ms: int = 0, learned: LearnedUsage | None = None, counted: list[str] | None = None) -> PlanRequest:
+def make_take_hold(*, skew_ms: int = 0) -> TakeHold:
+    """Its grants have no connection."""
+    grants = Grants(Client(), gateway="g", boot="b", expected=(100, 0))
+    grants.skew_ms = skew_ms
+    return TakeHold(grants, Calendar())
+
+
+def make_plan(
+    *,
+    skew_ms: int = 0,
+    learned: LearnedUsage | None = None,
+    counted: list[str] | None = None,
+    take_hold: TakeHold | None = None,
+) -> PlanRequest:
     def count(family: str, _request: ChatRequest) -> int | None:
         if counted is not None:
             counted.append(family)
         return 77 if family else None
 
-    grants = Grants(Client(), gateway="g", boot="b", expected=(100, 0))
-    grants.skew_ms = skew_ms
     return PlanRequest(
         ROUTES,
         Calendar(),
-        TakeHold(grants, Calendar()),
+        take_hold or make_take_hold(skew_ms=skew_ms),
         learned or LearnedUsage(),
         count,
         BOOK.dearest(),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from scripted_upstream import CHUNKED, OK, PATIENT, Upstream, Wire, eventually
 from tests.unit.gateway.spool_makers import open_spool
-from tests.unit.gateway.test_plan_request import PRICED, make_caller, make_plan, plan
+from tests.unit.gateway.test_plan_request import PRICED, make_caller, make_plan, make_take_hold, plan
 
 from conftest import ClientFactory, Serve
 from gateway.domain.run import Run
@@ -43,7 +43,7 @@ async def waiting_for_the_rest(call: Coroutine[Any, Any, object], upstream: Upst
 def make_call(client: UpstreamClient, upstream: Upstream, folder: Path) -> CallUpstream:
     targets = {PRICED.upstream: upstream.target()}
     policy = RetryPolicy(timeouts=PATIENT)
-    return CallUpstream(client, targets, Health(), open_spool(folder), policy, lambda _: True)
+    return CallUpstream(client, targets, Health(), make_take_hold(), open_spool(folder), policy, lambda _: True)
 
 
 def make_run(*, stream: bool) -> Run:

@@ -30,7 +30,7 @@ class Permit(Protocol):
         """That it counts with."""
 
     async def take_tokens(self, tokens: int) -> None:
-        """Count so many tokens, waiting for a lease where needed; raises RateLimited."""
+        """Count so many more tokens, waiting for a lease where needed; raises RateLimited."""
 
     def withdraw(self) -> None:
         """The request was refused before anybody was called: it has used nothing."""

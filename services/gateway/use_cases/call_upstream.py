@@ -301,9 +301,11 @@ class CallUpstream:
         return True
 
     async def _take_another(self, run: Run) -> bool:
-        """Take as much again, as the first hold was taken and within what is left of the patience; False where a limit refuses it."""
+        """Take as much again, as it was first taken and within what is left of the patience; False where a limit refuses it."""
         tokens, nanousd = run.estimate.tokens, run.estimate.nanousd
         try:
+            if run.permit is not None:
+                await run.permit.take_tokens(tokens)
             run.no_grant = await self._take_hold.take(run.hold, run.standing, tokens, nanousd, run.patience) or run.no_grant
         except Refusal:
             return False

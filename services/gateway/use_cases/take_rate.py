@@ -27,8 +27,8 @@ RECALL_SECONDS = 2.0
 
 class RatePermit:
     """What one request has taken. Settled exactly once; `would_refuse` names limits in shadow mode that it passed, `tokens` are those that
-    it counts with. `_at`: when it was counted, 0 before that and
-    once it is settled; `_tokens_at`: when its tokens were.
+    it counts with, over all its attempts. `_at`: when it was counted, 0 before that and once it is settled; `_tokens_at`: when the last
+    of its tokens were.
     """
 
     __slots__ = ("_at", "_group", "_patience", "_rates", "_tokens_at", "tokens", "would_refuse")
@@ -109,10 +109,10 @@ class RatePermit:
         if requests:
             self._at = now
         if tokens:
-            self.tokens, self._tokens_at = tokens, now
+            self.tokens, self._tokens_at = self.tokens + tokens, now
 
     async def take_tokens(self, tokens: int) -> None:
-        """Count so many tokens. Raises RateLimited."""
+        """Count so many more tokens. Raises RateLimited."""
         if not self.take_now(0, tokens, 0):
             await self.take(Amount(tokens=tokens))
 
@@ -123,7 +123,9 @@ class RatePermit:
         self.settle(0)
 
     def settle(self, tokens: int) -> None:
-        """Free the slots, correct the tokens to what they were; a second call changes nothing."""
+        """Free the slots, correct the tokens to what they were; a second call changes nothing. Corrected downwards are only those that were
+        counted last: an attempt that another one followed has come to what was counted for it.
+        """
         if self._at:
             self._at = 0.0
             self._group.end(tokens - self.tokens, self._tokens_at or time.monotonic())

@@ -1,23 +1,28 @@
 """The hold of a further attempt, after one that may be billed, is taken as the first was: with a real upstream and a real spool."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from nats.aio.client import Client
 from scripted_upstream import PATIENT, Wire
 from tests.unit.gateway import simulated_authority
 from tests.unit.gateway.spool_makers import open_spool
 from tests.unit.gateway.test_plan_request import PRICED, make_caller, make_plan, plan
 from tests.unit.gateway.test_take_hold import MILLION, Rig
 
-from common.contracts.directory import Limits
+from common.contracts.directory import NO_LIMITS, Limits
 from conftest import ClientFactory, Serve
 from gateway.domain.patience import Patience
+from gateway.domain.rate_limit import Amount
 from gateway.domain.refusals import UpstreamFailed
 from gateway.domain.run import Run
 from gateway.domain.upstream_health import Health
+from gateway.outbound.rates import Rates
 from gateway.use_cases.call_upstream import CallUpstream, RetryPolicy
+from gateway.use_cases.take_rate import TakeRate
 
 LOST = b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n"
 USAGE = b'{"usage": {"prompt_tokens": 7, "completion_tokens": 3}}'
@@ -38,10 +43,13 @@ class Scene:
     def __init__(self, calling: CallUpstream, rig: Rig) -> None:
         self.calling, self.rig = calling, rig
 
-    async def admit(self, *, tokens: int = MILLION, policy: str = "closed", patience: float = 1.0) -> Run:
+    async def admit(
+        self, *, tokens: int = MILLION, a_minute: int | None = None, policy: str = "closed", patience: float = 1.0
+    ) -> Run:
         """Its first hold is taken, and what it would ask ahead for is still to be asked."""
         self.rig.wire.limits = {"project": (tokens, None)}
-        caller = make_caller(limits=Limits(version=1, monthly_tokens=tokens), on_no_grant=policy)
+        limits = Limits(version=1, monthly_tokens=tokens, tokens_per_minute=a_minute)
+        caller = make_caller(limits=limits, on_no_grant=policy)
         run = plan(make_plan(take_hold=self.rig.take_hold), caller, max_tokens=20_000)
         run.plan, run.patience = [PRICED, PRICED], Patience(patience)
         run.no_grant = await self.rig.take_hold.take(
@@ -122,3 +130,22 @@ async def test_whoever_leaves_while_it_waits_holds_what_the_first_attempt_needs(
     assert ([attempt.outcome for attempt in run.attempts], run.hold.tokens) == (["http_502"], run.estimate.tokens)
     run.hold.settle(run.estimate.tokens, run.estimate.nanousd)
     assert run.standing.binding[0].reserved_tokens == 0
+
+
+@pytest.mark.parametrize(("a_minute", "attempts"), [(30_000, 1), (MILLION, 2)])
+async def test_it_counts_against_the_tokens_of_a_minute(scene: Scene, a_minute: int, attempts: int) -> None:
+    """Where they do not cover it, there is no further attempt; in the end those are counted that are booked."""
+    run = await scene.admit(a_minute=a_minute, patience=0.01)
+    take_rate = TakeRate(Rates(Client(), gateway="g", boot="b"), NO_LIMITS)  # on its even share, which is all of it
+    rated = take_rate.rated(run.caller, None, "")
+    permit = run.permit = take_rate.permit(rated, run.patience)
+    await permit.take(Amount(1, run.estimate.tokens, 1))
+    if attempts == 1:
+        with pytest.raises(UpstreamFailed):
+            await scene.calling.whole(run)
+    else:
+        await scene.calling.whole(run)
+    assert (len(run.attempts), permit.tokens) == (attempts, attempts * run.estimate.tokens)
+    booked = sum(attempt.usage.prompt_tokens + attempt.usage.completion_tokens for attempt in run.attempts)
+    permit.settle(booked)
+    assert rated.scopes[0].used_at(time.monotonic()) == (1, booked)

@@ -242,6 +242,20 @@ def test_what_the_provider_refuses_is_passed_on(world: World, project: Project) 
     assert (row["event_id"], row["usage_source"], len(row["attempts"])) == (answer.headers["x-request-id"], "none", 1)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_prompt_that_a_content_filter_refuses_is_booked_without_its_output(
+    world: World, project: Project, stream: bool
+) -> None:
+    """The client has the provider's 400; the prompt, which may be billed, is booked as it was held and flagged, and not tried again."""
+    answer = world.gateway.chat(project, model="sim-fault-filtered", max_tokens=50, stream=stream)
+    assert (answer.status, answer.json["error"]["code"]) == (400, "content_filter")
+    (row,) = world.compare(project, 1).values()
+    assert (row["status"], row["error_code"], row["usage_source"]) == ("error", "upstream_refused", "estimated")
+    assert outcomes(row) == [("http_400", "estimated")]
+    assert (row["prompt_tokens"] + 50, row["completion_tokens"]) == (row["hold_tokens"], 0)
+    assert 0 < row["cost_nanousd"] < row["hold_nanousd"]
+
+
 def test_the_provider_goes_away_and_comes_back(world: World, project: Project) -> None:
     """Killed: 503 upstream_unavailable after retries, at once for streams too; restarted: answers again, without a restart of ours."""
     assert world.gateway.chat(project).status == 200

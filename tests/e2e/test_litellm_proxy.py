@@ -146,3 +146,13 @@ def test_an_answer_that_was_lost_behind_it_is_told_from_an_error(proxy: Proxy, r
     (call,) = proxy.calls(request_id)
     assert call["generated"] > 0 or stream
     assert (answer.status_code, fate_of(answer.status_code, answer.content)) == (500, "unknown"), answer.text
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_prompt_that_a_content_filter_refused_is_told_from_other_refusals(proxy: Proxy, request_id: str, stream: bool) -> None:
+    """Of an OpenAI-compatible provider LiteLLM passes on the words, not the code."""
+    answer = proxy.ask(request_id, fault="filtered", stream=stream)
+    (call,) = proxy.calls(request_id)
+    assert (call["prompt_tokens"] > 0, call["generated"]) == (True, 0)
+    assert (answer.status_code, fate_of(answer.status_code, answer.content)) == (400, "filtered"), answer.text
+    assert fate_of(400, proxy.ask(request_id, model="absent").content) == "unbilled"

@@ -113,6 +113,7 @@ class Provider:
         row.fault = fault.name
         refusal = refusal_of(fault)
         if refusal is not None:
+            row.prompt_tokens = endpoint.prompt_tokens if refusal.billed else 0
             raise refusal
         row.prompt_tokens = endpoint.prompt_tokens
         self.ledger.announce(row)

@@ -17,6 +17,7 @@ DEFAULT_NUMBERS: Final[dict[str, int | None]] = {
     "500": None,
     "503": None,
     "status": 502,  # of an error answer
+    "filtered": None,  # Azure's 400 when its content filter refuses a prompt, which it bills
     "lost": None,  # LiteLLM's 500 when the provider's answer broke off
     "hang": None,
     "slow-first-token": 1000,  # milliseconds before the first token
@@ -35,6 +36,7 @@ DEFAULT_NUMBERS: Final[dict[str, int | None]] = {
 ERROR_STATUS: Final = range(400, 600)
 LARGEST_NUMBER: Final = 3_600_000
 BIG_ERROR_BYTES: Final = 10 * 1024 * 1024
+FILTERED: Final = "The response was filtered due to the prompt triggering Azure OpenAI's content management policy."
 LOST: Final = "litellm.InternalServerError: InternalServerError: OpenAIException - Connection error."
 
 
@@ -88,6 +90,8 @@ def refusal_of(fault: Fault) -> Refusal | None:
         return Refusal(500, "The server had an error while processing your request.", kind="server_error")
     if fault.name == "status":
         return Refusal(fault.number, "Something between us and the model.", kind="server_error")
+    if fault.name == "filtered":
+        return Refusal(400, FILTERED, kind=None, code="content_filter", param="prompt", billed=True)
     if fault.name == "lost":
         return Refusal(500, LOST, kind="internal_server_error", code="500")
     if fault.name == "503":

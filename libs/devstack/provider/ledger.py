@@ -22,7 +22,7 @@ class Reported(msgspec.Struct, frozen=True):
 
 
 class Row(msgspec.Struct):
-    """`prompt_tokens` is what is billed: 0 for a refused call. `sent` counts tokens written to the connection."""
+    """`prompt_tokens` is what is billed: 0 for a refused call, unless a filter read it. `sent` counts tokens written to the connection."""
 
     call: int
     request_id: str

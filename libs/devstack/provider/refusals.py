@@ -6,16 +6,17 @@ Header = tuple[bytes, bytes]
 
 
 class Refusal(Exception):
-    """The call is answered with an error and costs nothing."""
+    """The call is answered with an error and costs nothing, or its prompt where it is `billed`."""
 
     def __init__(
         self,
         status: int,
         message: str,
         *,
-        kind: str = "invalid_request_error",
+        kind: str | None = "invalid_request_error",
         code: str | None = None,
         param: str | None = None,
+        billed: bool = False,
         headers: tuple[Header, ...] = (),
     ) -> None:
         super().__init__(message)
@@ -24,6 +25,7 @@ class Refusal(Exception):
         self.kind = kind
         self.code = code
         self.param = param
+        self.billed = billed
         self.headers = headers
 
     def body(self) -> bytes:

@@ -26,12 +26,28 @@ httpx's; its own class for what has no status is APIConnectionError.
 _NEVER_REACHED: Final = re.compile(rb'\s*\{"error":\s*\{"message":\s*"litellm\.[\w:. ]{1,100} - Cannot connect to host ')
 """Only at the start: behind it stands what others have written."""
 
+_FILTERED: Final = re.compile(
+    rb'"code"\s*:\s*"(?:content_filter|content_policy_violation|ResponsibleAIPolicyViolation)"'
+    rb'|"message"\s*:\s*"litellm\.[\w.: ]{0,100}ContentPolicyViolationError'
+    rb'|"message"\s*:\s*"(?:litellm\.[\w.: ]{1,100} - )?(?:\{\\"error\\":\s*\{\\"message\\":\s*\\")?'
+    rb"The response was filtered due to the prompt triggering",
+    re.IGNORECASE,
+)
+"""How Azure says that its content filter has refused a prompt, in `code` or `innererror.code`, and what LiteLLM leaves of it: the code of
+an `azure/` deployment, of an `openai/` one the words alone. A quote of the client's text has its quotation marks escaped, or is not at
+the start.
+"""
+
 _LOOKED_AT: Final = 8 * 1024
 
 
 def fate_of(status: int, body: bytes) -> Fate:
-    """Providers do not bill what they answer with an error; what an error of something between us and them hides, is not known."""
+    """Providers do not bill what they answer with an error, but for prompts that a content filter has read; what an error of something
+    between us and them hides, is not known.
+    """
     if status in UNKNOWN_FATE_STATUS:
         return "unknown"
+    if status == 400 and _FILTERED.search(body, 0, _LOOKED_AT):
+        return "filtered"
     lost = status >= 500 and _LOST.search(body, 0, _LOOKED_AT) and not _NEVER_REACHED.match(body)
     return "unknown" if lost else "unbilled"

@@ -46,6 +46,15 @@ def test_errors(provider: ProviderProcess, request_id: str, fault: str, status: 
     assert (row["outcome"], row["prompt_tokens"], row["generated"], row["reported"]) == ("refused", 0, 0, None)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_filtered_prompt_is_billed(provider: ProviderProcess, request_id: str, stream: bool):
+    """It is refused as Azure does, and nothing is generated."""
+    answer = provider.chat(headers=asking(request_id, "filtered"), stream=stream)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "content_filter")
+    row = provider.row(request_id)
+    assert (row["outcome"], row["prompt_tokens"] > 0, row["generated"], row["reported"]) == ("refused", True, 0, None)
+
+
 def test_first_calls_only(provider: ProviderProcess, request_id: str):
     """A fault for the first n calls of a request lets its retries succeed."""
     statuses = [provider.chat("sim-fault-first.2.500", headers={"x-request-id": request_id}).status_code for _ in range(3)]

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from pydantic import SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from common.client_address import parse_networks
 from common.contracts.api_keys import Peppers
+from common.contracts.grants import LONGEST_CONTACT_SECONDS
 
 
 class Settings(BaseSettings):
@@ -38,7 +39,7 @@ class Settings(BaseSettings):
     """Refused keys from one address, in this process, until it is refused unseen; 0 = any number."""
     grant_wait_ms: int = 50
     """How long a request may wait for its limits, over all its waits together; and a stream for each further slice."""
-    grant_contact_seconds: float = 900.0
+    grant_contact_seconds: float = Field(default=LONGEST_CONTACT_SECONDS, gt=0, le=LONGEST_CONTACT_SECONDS)
     """Without an answer of the budget's authority for so long, nothing more is spent of what was granted in advance."""
     expected_gateways: int = 1
     """How many gateway processes share the limits, until usage has said it: what is let pass without usage is shared by as many."""

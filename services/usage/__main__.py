@@ -82,11 +82,15 @@ def boots() -> int:
 
 def release(boot: str, *, force: bool) -> int:
     """Give back the grants of a gateway boot that is dead for ever, and list them by scope and period."""
+    from usage.outbound.present_boots import PresentBoots
     from usage.use_cases.release_boot import NotReleased, release_boot
+
+    settings = Settings()  # type: ignore[call-arg] # the environment fills it
+    present = PresentBoots(settings.nats_url, settings.nats_password.get_secret_value())
 
     async def run(database: Database) -> int:
         try:
-            released = await release_boot(database, boot, force=force)
+            released = await release_boot(database, present, boot, force=force)
         except NotReleased as refused:
             sys.stderr.write(f"usage: {refused}\n")
             return 1
@@ -106,7 +110,9 @@ def main() -> int:
     commands.add_parser("boots", help="list the gateway boots that are not closed")
     releasing = commands.add_parser("release", help="give back the grants of a gateway boot that is dead for ever")
     releasing.add_argument("--boot", required=True, help="one of those that `boots` lists")
-    releasing.add_argument("--force", action="store_true", help="also if it was heard of within the last ten minutes")
+    releasing.add_argument(
+        "--force", action="store_true", help="also if it was heard of within the last half an hour, or says that it lives"
+    )
     chosen = parser.parse_args()
     try:
         if chosen.command == "release":

@@ -5,9 +5,12 @@ request iff settled + reserved + estimate ≤ granted, in every unit that has a 
 Money is nano-USD.
 """
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
+
+LONGEST_CONTACT_SECONDS: Final = 900.0
+"""After so long without an answer no gateway lets in anything more on what it was granted: whoever releases a silent one relies on it."""
 
 ScopeName = Literal["organization", "project", "key", "member", "end_user"]
 """What a budget can belong to. The id of an end user is `<project id>/<the OpenAI field user>`, that of a member is

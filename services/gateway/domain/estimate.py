@@ -67,11 +67,6 @@ class Estimate(msgspec.Struct, frozen=True, gc=False):
         return self.prompt_tokens + self.completion_tokens
 
     @property
-    def prompt_nanousd(self) -> int:
-        """The prompt's part of the money, rounded up."""
-        return self.nanousd - self.completion_tokens * self.output_rate // TOKENS_PER_RATE
-
-    @property
     def most_output(self) -> int:
         """The output that the enforced cap allows, over all choices."""
         return self.cap * self.choices

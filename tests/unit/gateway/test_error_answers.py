@@ -110,7 +110,7 @@ POLICY = {"code": "ResponsibleAIPolicyViolation", "content_filter_result": {"hat
 )
 def test_a_prompt_that_a_content_filter_has_read_may_be_billed(body: str) -> None:
     """Azure bills those; as it says so itself, and as LiteLLM passes it on. Its other answers are free, whatever they say."""
-    assert fate_of(400, body.encode()) == "filtered"
+    assert fate_of(400, body.encode()) == "unknown"
     assert fate_of(422, body.encode()) == fate_of(500, body.encode()) == "unbilled"
 
 

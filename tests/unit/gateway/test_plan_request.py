@@ -125,19 +125,6 @@ def test_an_attempt_of_unknown_fate_is_charged_at_its_hold_or_at_what_was_seen(c
     assert beyond.cost_nanousd - held.cost_nanousd == (run.estimate.output_cost(600) if candidate.price else 0)
 
 
-@pytest.mark.parametrize("mode", ["strict", "sliced", "expected"])
-def test_a_prompt_that_a_filter_refused_is_charged_without_its_output(mode: str) -> None:
-    """At the prompt's part of the hold, never less than it may cost, and flagged."""
-    run = plan(make_plan(), make_caller(budget_mode=mode), model="deep", max_tokens=333)
-    found = charge(1, PRICED, run.estimate, "filtered", "http_400", http_status=400)
-    assert (found.usage_source, found.cost_status) == ("estimated", "estimated")
-    assert found.usage == Usage(prompt_tokens=run.estimate.prompt_tokens)
-    assert PRICED.price is not None
-    assert 0 <= found.cost_nanousd - PRICED.price.bound(run.estimate.prompt_tokens, 0) <= 1
-    free = charge(1, UNPRICED, run.estimate, "filtered", "http_400", http_status=400)
-    assert (free.cost_nanousd, free.cost_status) == (0, "unpriced")
-
-
 def test_only_modes_that_estimate_count_by_the_tokenizer_and_only_what_is_not_known_better() -> None:
     """By the family of the first candidate; once an answer has told, that counts."""
     learned, counted = LearnedUsage(), []

@@ -14,6 +14,9 @@ from common.contracts.events import Usage
 TOKENS_PER_RATE = 1_000_000
 NANOUSD_PER_USD = 1_000_000_000
 
+IMAGE_TOKENS = 50_000
+"""Of one image to a model whose table is not known: more than any table that we know counts."""
+
 
 class ModelPrice(msgspec.Struct, frozen=True, kw_only=True):
     """Rates of one model, and the bounds that a safe estimate needs.
@@ -27,7 +30,7 @@ class ModelPrice(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     cached_input: int | None = None
     max_output_tokens: int = 16_384
-    image_tokens: int = 40_000
+    image_tokens: int = IMAGE_TOKENS
 
     def cost(self, usage: Usage) -> int:
         """Nano-USD for an attempt's usage, rounded up once."""
@@ -43,7 +46,7 @@ class ModelPrice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PriceBook(msgspec.Struct, frozen=True, kw_only=True):
-    """All rates of one version (a date)."""
+    """All rates of one version (a date). Bounds may change within it: nothing is charged by them."""
 
     version: str
     models: dict[str, ModelPrice]
@@ -58,14 +61,14 @@ class PriceBook(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def dearest_of(prices: Collection[ModelPrice], version: str) -> ModelPrice:
-    """Rates that none of the prices passes, rate by rate."""
+    """Rates that none of the prices passes, rate by rate; for models of which nothing is known, so their images count by no known table."""
     return ModelPrice(
         input=max(max(price.input, price.cached_input or 0) for price in prices),
         output=max(price.output for price in prices),
         effective_from=version,
         source="the dearest of several",
         max_output_tokens=max(price.max_output_tokens for price in prices),
-        image_tokens=max(price.image_tokens for price in prices),
+        image_tokens=max(IMAGE_TOKENS, *(price.image_tokens for price in prices)),
     )
 
 

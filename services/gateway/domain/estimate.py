@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from common.contracts.prices import TOKENS_PER_RATE, ModelPrice
+from common.contracts.prices import IMAGE_TOKENS, TOKENS_PER_RATE, ModelPrice
 from gateway.domain.bounded_inputs import hidden_inputs
 from gateway.domain.chat_request import ChatRequest, Fields
 from gateway.domain.learned_usage import PromptShape
@@ -34,9 +34,6 @@ BYTES_PER_TOKEN = 3
 
 HIDDEN_INPUT_TOKENS = 32_000
 """Outside strict mode, for every input whose size the body does not show: a remote image, a file, a hosted tool."""
-
-IMAGE_TOKENS = 40_000
-"""Of an image to a model without a price, whose table is not known."""
 
 _LEARNED_MARGIN = 1.05
 _LEAST_TOKENS_PER_BYTE = 1 / 8

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from common.contracts.directory import TierPolicy
-from common.contracts.prices import ModelPrice
+from common.contracts.prices import IMAGE_TOKENS, ModelPrice
 from gateway.domain.refusals import BadRequest, ModelNotFound
 
 AUTO = "auto"
@@ -115,8 +115,9 @@ class Routes:
 
 
 def make_route(tier: str, candidates: tuple[Candidate, ...]) -> Route:
-    """A route with the dearest price of its candidates, rate by rate."""
+    """A route with the dearest price of its candidates, rate by rate. One without a price may count images by any table."""
     prices = [candidate.price for candidate in candidates if candidate.price is not None]
+    has_unpriced = len(prices) < len(candidates)
     bound = max(prices, key=lambda price: price.input + price.output, default=None)
     if bound is not None:
         bound = ModelPrice(
@@ -126,9 +127,9 @@ def make_route(tier: str, candidates: tuple[Candidate, ...]) -> Route:
             effective_from=bound.effective_from,
             source=bound.source,
             max_output_tokens=max(price.max_output_tokens for price in prices),
-            image_tokens=max(price.image_tokens for price in prices),
+            image_tokens=max(IMAGE_TOKENS if has_unpriced else 0, *(price.image_tokens for price in prices)),
         )
-    return Route(tier, candidates, bound, has_unpriced=len(prices) < len(candidates))
+    return Route(tier, candidates, bound, has_unpriced)
 
 
 def allowed(model: str, key_models: tuple[str, ...] | None, project_models: tuple[str, ...] | None) -> bool:

@@ -1,6 +1,8 @@
 """Contracts in common: keys, identifiers, prices, periods, roles."""
 
+import math
 from datetime import UTC, datetime
+from decimal import Decimal
 from uuid import UUID
 
 import pytest
@@ -62,6 +64,42 @@ def test_every_price_is_dated_and_sourced() -> None:
     for price in book.models.values():
         assert datetime.fromisoformat(price.effective_from)
         assert price.source
+
+
+def tiles(base: int, per_tile: int) -> int:
+    """Tokens of the largest picture that OpenAI cuts into tiles of 512 pixels: it is made 2,048 by 768 at most."""
+    return base + per_tile * (2048 // 512) * -(-768 // 512)
+
+
+def patches(multiplier: str) -> int:
+    """And of one that is counted by patches: 1,536 at most."""
+    return math.ceil(1536 * Decimal(multiplier))
+
+
+@pytest.mark.parametrize(
+    ("model", "most"),
+    [
+        ("gpt-4o-mini", tiles(2833, 5667)),
+        ("fast", tiles(2833, 5667)),
+        ("gpt-4o", tiles(85, 170)),
+        ("deep", tiles(85, 170)),
+        ("gpt-4.1", max(tiles(85, 170), patches("1"))),
+        ("gpt-4.1-mini", patches("1.62")),
+        ("gpt-4.1-nano", patches("2.46")),
+        ("o4-mini", patches("1.72")),
+    ],
+)
+def test_no_picture_counts_more_than_the_book_says(model: str, most: int) -> None:
+    """By OpenAI's arithmetic, at high detail."""
+    assert prices.built_in_book().models[model].image_tokens >= most
+
+
+def test_a_price_that_stands_in_counts_images_by_no_known_table() -> None:
+    """Nor does one that says nothing about images: both by more than any table of the book."""
+    book = prices.built_in_book()
+    assert max(price.image_tokens for price in book.models.values()) < prices.IMAGE_TOKENS
+    assert prices.dearest_of([book.models["gpt-4o"]], "v").image_tokens == prices.IMAGE_TOKENS
+    assert prices.ModelPrice(input=1, output=1, effective_from="v", source="a test").image_tokens == prices.IMAGE_TOKENS
 
 
 tokens = st.integers(0, 10**9)

@@ -8,11 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.contracts.events import Usage
-from common.contracts.prices import ModelPrice
+from common.contracts.prices import IMAGE_TOKENS, ModelPrice
 from gateway.domain import chat_request
 from gateway.domain.estimate import (
     HIDDEN_INPUT_TOKENS,
-    IMAGE_TOKENS,
     PER_MESSAGE,
     PROMPT_CONSTANT,
     SLICE_TOKENS,
@@ -77,7 +76,7 @@ def test_the_cap_is_the_clients_or_the_default(fields: dict[str, Any], cap: int)
 
 
 def test_strict_counts_what_is_not_text() -> None:
-    """Images by the model's table (by the largest known where it has none), what is said about tools, a prediction that fails."""
+    """Images by the model's table (by more than the largest known where it has none), what is said about tools, a prediction that fails."""
     parts = [{"type": "text", "text": "what is it?"}, {"type": "image_url", "image_url": {"url": PIXEL}}]
     found, length = strict(content=parts, max_tokens=1)
     assert found.prompt_tokens == length + AROUND + 700

@@ -1,9 +1,10 @@
 """Which models a request may reach: allow-lists of key and project, and what a project's policy leaves of a tier."""
 
 import pytest
+from msgspec.structs import replace
 
 from common.contracts.directory import TierPolicy
-from common.contracts.prices import built_in_book
+from common.contracts.prices import IMAGE_TOKENS, built_in_book
 from gateway.domain.caller import join
 from gateway.domain.refusals import ModelNotFound
 from gateway.domain.routing import AUTO, Candidate, Route, Routes, choose, make_route
@@ -50,6 +51,22 @@ def test_a_narrowed_tier_is_held_at_its_own_price() -> None:
     cheap, full = chosen(TierPolicy(deep_models=("larger",)), "deep"), chosen(TierPolicy(), "deep")
     assert cheap.bound_price == make_route("", (DEEP[1],)).bound_price
     assert cheap.bound_price != full.bound_price
+
+
+def test_an_image_to_a_tier_with_a_model_without_a_price_is_held_at_no_known_table() -> None:
+    """The table of the others is not its own; a larger one of theirs stays."""
+    unpriced = Candidate("u", "own", b"", None)
+    counted = Candidate("u", "large", b"", PRICES.find("gpt-4o"))
+    larger = Candidate("u", "huge", b"", replace(PRICES.models["gpt-4o"], image_tokens=IMAGE_TOKENS + 1))
+    tables = [
+        route.bound_price and route.bound_price.image_tokens
+        for route in (
+            make_route("", (counted,)),
+            make_route("", (counted, unpriced)),
+            make_route("", (counted, unpriced, larger)),
+        )
+    ]
+    assert tables == [PRICES.models["gpt-4o"].image_tokens, IMAGE_TOKENS, IMAGE_TOKENS + 1]
 
 
 def test_a_policy_that_leaves_nothing_says_so() -> None:

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from gateway.domain.chat_request import ChatRequest, Fields, Part
+from gateway.domain.chat_request import NOTHING, ChatRequest, Fields, KnownMessage, KnownRequest, Part, Tool
 from gateway.domain.refusals import BadRequest
 
 BOUNDED_FIELDS: Final = frozenset(
@@ -62,6 +62,7 @@ BOUNDED_FIELDS: Final = frozenset(
 """Fields that bring nothing into the prompt but what stands in them, and no output beyond the cap. What is not known to be such may
 make an upstream fetch, search or remember."""
 
+_FUNCTION_FIELDS: Final = frozenset(("name", "description", "parameters", "strict"))
 _TOOL_FIELDS: Final = frozenset(("type", "function", "custom", "strict", "cache_control"))
 _OWN_TOOLS: Final = frozenset(("function", "custom"))
 """Tools that the client runs itself; what a hosted one reads is in no body."""
@@ -70,7 +71,9 @@ _UNBOUNDED_PARTS: Final = frozenset(("input_audio", "file"))
 """Inlined or not: sound and documents become more tokens than they have bytes."""
 
 _PICTURE: Final = re.compile(r"data:image/(?:png|jpe?g|webp|gif)[;,]", re.IGNORECASE)
+_INDEX: Final = re.compile(r"\[\d+\]")
 _decode_tools: Final = msgspec.json.Decoder(list[dict[str, Raw]]).decode
+_decode_messages: Final = msgspec.json.Decoder(list[KnownMessage]).decode
 
 
 def hidden_inputs(request: ChatRequest, fields: Fields) -> list[str]:
@@ -79,7 +82,9 @@ def hidden_inputs(request: ChatRequest, fields: Fields) -> list[str]:
     if request.modalities and "audio" in request.modalities:
         found.append("modalities")
     if request.tools:
-        found += ["tools"] * sum(not is_own for is_own in _own_tools(fields["tools"]))
+        found += ["tools"] * sum(not is_own for is_own in _own_tools(request.tools, fields["tools"]))
+    if request.functions:
+        found += ["functions"] * sum(not _is_function(function) for function in request.functions)
     for message in request.messages:
         if message.audio is not None:
             found.append("messages[].audio")
@@ -88,11 +93,19 @@ def hidden_inputs(request: ChatRequest, fields: Fields) -> list[str]:
     return found
 
 
+def unbounded_inputs(request: ChatRequest, fields: Fields) -> list[str]:
+    """What a strict budget refuses: hidden inputs, and the first field inside a message that is not known."""
+    found = hidden_inputs(request, fields)
+    if not isinstance(request, KnownRequest):
+        found += _unknown_in_messages(fields["messages"])
+    return found
+
+
 def refuse_hidden_inputs(request: ChatRequest, fields: Fields) -> None:
     """Raises BadRequest for the first of them: no bound could be kept on it."""
     if not _may_hide(request, fields):
         return
-    for name in hidden_inputs(request, fields):
+    for name in unbounded_inputs(request, fields):
         raise BadRequest(
             f"'{name}' is not accepted under a strict budget: what it adds to the prompt cannot be bounded from the request.",
             param=name,
@@ -102,7 +115,9 @@ def refuse_hidden_inputs(request: ChatRequest, fields: Fields) -> None:
 
 def _may_hide(request: ChatRequest, fields: Fields) -> bool:
     """One look at what most requests are made of."""
-    if request.tools or request.modalities or not fields.keys() <= BOUNDED_FIELDS:
+    if request.tools or request.functions or request.modalities or not fields.keys() <= BOUNDED_FIELDS:
+        return True
+    if not isinstance(request, KnownRequest):
         return True
     for message in request.messages:  # noqa: SIM110 - a generator costs more than all the rest of it
         if message.audio is not None or isinstance(message.content, list):
@@ -110,12 +125,34 @@ def _may_hide(request: ChatRequest, fields: Fields) -> bool:
     return False
 
 
-def _own_tools(raw: Raw) -> list[bool]:
+def _own_tools(tools: list[Tool], raw: Raw) -> list[bool]:
     """Of each tool, whether the client runs it itself and nothing else is asked for beside it."""
-    return [tool.keys() <= _TOOL_FIELDS and not _OWN_TOOLS.isdisjoint(tool) for tool in _decode_tools(raw)]
+    return [
+        tool.type in _OWN_TOOLS and written.keys() <= _TOOL_FIELDS and not _OWN_TOOLS.isdisjoint(written)
+        for tool, written in zip(tools, _decode_tools(raw), strict=True)
+    ]
+
+
+def _is_function(written: dict[str, Raw]) -> bool:
+    """Proxies make hosted tools of what has no name, or has a type."""
+    return "name" in written and written.keys() <= _FUNCTION_FIELDS
 
 
 def _is_hidden(part: Part) -> bool:
-    if part.type == "image_url":
-        return part.image_url is None or _PICTURE.match(part.image_url.url) is None
-    return part.type in _UNBOUNDED_PARTS
+    if part.type in _UNBOUNDED_PARTS or part.file is not NOTHING or part.input_audio is not NOTHING:
+        return True
+    if part.type != "image_url":
+        return part.image_url is not None
+    return part.image_url is None or _PICTURE.match(part.image_url.url) is None
+
+
+def _unknown_in_messages(raw: Raw) -> list[str]:
+    """The path of the first field that no message, part or picture is known to have, without its indexes."""
+    try:
+        _decode_messages(raw)
+    except msgspec.ValidationError as problem:
+        sentence, _, path = str(problem).partition(" - at `$")
+        unknown = sentence.rsplit("`", 2)[-2] if "unknown field" in sentence else ""
+        place = "messages" + _INDEX.sub("[]", path.rstrip("`"))
+        return [f"{place}.{unknown}" if unknown else place]
+    return []

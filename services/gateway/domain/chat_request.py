@@ -4,7 +4,8 @@ The upstream gets the fields as the client wrote them, re-encoded from the decod
 us and for the upstream alike.
 """
 
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta, Raw
@@ -13,6 +14,9 @@ from gateway.domain.refusals import BadRequest
 
 LONGEST_USER = 256
 """Characters of the field `user`."""
+
+NOTHING: Final = Raw(b"")
+"""Of a field that is not there."""
 
 TokenCap = Annotated[int, Meta(ge=1, le=10_000_000)]
 
@@ -29,6 +33,8 @@ class Part(msgspec.Struct):
     type: Literal["text", "image_url", "input_audio", "file", "refusal"]
     text: str | None = None
     image_url: ImageUrl | None = None
+    input_audio: Raw = NOTHING
+    file: Raw = NOTHING
 
 
 class AudioAnswer(msgspec.Struct):
@@ -41,7 +47,7 @@ class Message(msgspec.Struct):
     """One message."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[Part] | None = None
+    content: str | Sequence[Part] | None = None
     audio: AudioAnswer | None = None
 
 
@@ -61,7 +67,7 @@ class ChatRequest(msgspec.Struct):
     """The fields that decide on routing, estimate, caching and relay."""
 
     model: Annotated[str, Meta(min_length=1, max_length=256)]
-    messages: Annotated[list[Message], Meta(min_length=1)]
+    messages: Annotated[Sequence[Message], Meta(min_length=1)]
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     max_tokens: TokenCap | None = None
@@ -71,6 +77,7 @@ class ChatRequest(msgspec.Struct):
     user: Annotated[str, Meta(max_length=LONGEST_USER)] | None = None
     modalities: list[str] | None = None
     tools: list[Tool] | None = None
+    functions: list[dict[str, Raw]] | None = None
     service_tier: str | None = None
 
     @property
@@ -107,6 +114,71 @@ class ChatRequest(msgspec.Struct):
     def parts(self) -> list[Part]:
         """All content parts of messages written as lists."""
         return [part for message in self.messages if isinstance(message.content, list) for part in message.content]
+
+
+class KnownImageUrl(ImageUrl, forbid_unknown_fields=True):
+    """An address and nothing that could make another kind of input of what is there."""
+
+    detail: Raw = NOTHING
+
+
+class KnownPart(Part, forbid_unknown_fields=True):
+    """A part with all of its fields."""
+
+    image_url: KnownImageUrl | None = None
+    refusal: Raw = NOTHING
+    cache_control: Raw = NOTHING
+
+
+class ThoughtBlock(msgspec.Struct, forbid_unknown_fields=True):
+    """A thought of an earlier answer; proxies pass on what stands here as it is."""
+
+    type: Raw = NOTHING
+    thinking: Raw = NOTHING
+    signature: Raw = NOTHING
+    data: Raw = NOTHING
+    cache_control: Raw = NOTHING
+
+
+class ProviderFields(msgspec.Struct, forbid_unknown_fields=True):
+    """What LiteLLM adds to an answer, without the results of hosted tools, which it would make parts of the prompt again."""
+
+    refusal: Raw = NOTHING
+    annotations: Raw = NOTHING
+    citations: Raw = NOTHING
+    citationsContent: Raw = NOTHING  # noqa: N815 - as Bedrock writes it
+    thinking_blocks: list[ThoughtBlock] | None = None
+    reasoning: Raw = NOTHING
+    reasoning_content: Raw = NOTHING
+    reasoning_details: Raw = NOTHING
+    reasoningContentBlocks: Raw = NOTHING  # noqa: N815 - as Bedrock writes it
+    thought_signatures: Raw = NOTHING
+
+
+class KnownMessage(Message, forbid_unknown_fields=True):
+    """A message with all fields that bring nothing into the prompt but what stands in them."""
+
+    content: str | Sequence[KnownPart] | None = None
+    name: Raw = NOTHING
+    tool_calls: Raw = NOTHING
+    tool_call_id: Raw = NOTHING
+    function_call: Raw = NOTHING
+    refusal: Raw = NOTHING
+    annotations: Raw = NOTHING
+    reasoning: Raw = NOTHING
+    reasoning_content: Raw = NOTHING
+    reasoning_details: Raw = NOTHING
+    thinking_blocks: list[ThoughtBlock] | None = None
+    provider_specific_fields: ProviderFields | None = None
+    cache_control: Raw = NOTHING
+    prefix: Raw = NOTHING
+    partial: Raw = NOTHING
+
+
+class KnownRequest(ChatRequest):
+    """A request whose messages have no field that we do not know, which is what most are."""
+
+    messages: Annotated[Sequence[KnownMessage], Meta(min_length=1)]
 
 
 Fields = dict[str, Raw]
@@ -160,6 +232,7 @@ _STEERING_PREFIXES = ("aws_", "vertex_", "azure_", "watsonx_")
 _SERVICE_TIERS = (None, "default", "flex")
 """What costs no more than the price book says; `auto` may become `priority` by a setting of the provider's account."""
 
+_known_decoder = msgspec.json.Decoder(KnownRequest)
 _request_decoder = msgspec.json.Decoder(ChatRequest)
 _fields_decoder = msgspec.json.Decoder(Fields)
 _encode = msgspec.json.Encoder().encode
@@ -178,7 +251,7 @@ def end_user_of(user: str) -> str:
 def read(body: bytes) -> tuple[ChatRequest, Fields]:
     """A checked request and its fields as written; raises BadRequest naming the field."""
     try:
-        request = _request_decoder.decode(body)
+        request = _request_of(body)
         fields = _fields_decoder.decode(body)
         str(body, "utf-8")  # values that are only passed on have not been looked into
     except msgspec.ValidationError as problem:
@@ -193,6 +266,13 @@ def read(body: bytes) -> tuple[ChatRequest, Fields]:
     if request.service_tier not in _SERVICE_TIERS:
         raise _unsupported("service_tier")
     return request, fields
+
+
+def _request_of(body: bytes) -> ChatRequest:
+    try:
+        return _known_decoder.decode(body)
+    except msgspec.ValidationError:  # wrong, or with fields that we do not know: both are rare
+        return _request_decoder.decode(body)
 
 
 def _unsupported(refused: str) -> BadRequest:

@@ -7,7 +7,7 @@ from typing import Any
 from common.contracts.directory import Enforcement
 from common.contracts.events import Usage
 from common.contracts.periods import period_end
-from gateway.domain.bounded_inputs import hidden_inputs
+from gateway.domain.bounded_inputs import unbounded_inputs
 from gateway.domain.budget import ScopeAccount
 from gateway.domain.caller import Caller
 from gateway.domain.limit_views import rate_views, text_of
@@ -137,7 +137,7 @@ def _verdict(run: Run, limits: list[Limit]) -> tuple[str, list[str]]:
 
 def _unbounded(run: Run) -> list[str]:
     """Inputs that a strict budget refuses whatever is left of it, and a model without a price under a cost limit."""
-    refused = hidden_inputs(run.request, run.fields) if run.standing.binding and run.mode == "strict" else []
+    refused = unbounded_inputs(run.request, run.fields) if run.standing.binding and run.mode == "strict" else []
     if run.standing.costs_bind and run.route.has_unpriced and run.caller.project.on_unpriced == "deny":
         refused.append("model")
     return refused

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.domain import chat_request
-from gateway.domain.bounded_inputs import BOUNDED_FIELDS, hidden_inputs, refuse_hidden_inputs
+from gateway.domain.bounded_inputs import BOUNDED_FIELDS, hidden_inputs, refuse_hidden_inputs, unbounded_inputs
 from gateway.domain.refusals import BadRequest
 
 PDF = "data:application/pdf;base64,JVBERi0xLjQK"
@@ -33,6 +33,9 @@ def read_with(part: dict[str, Any]) -> tuple[chat_request.ChatRequest, chat_requ
         {"type": "image_url", "image_url": {"url": PDF}},
         {"type": "image_url", "image_url": {"url": "data:video/mp4;base64,AAAA"}},
         {"type": "image_url", "image_url": {"url": "data:image/svg+xml;base64,AAAA"}},
+        {"type": "text", "text": "hi", "image_url": {"url": "https://example.org/a.png"}},
+        {"type": "text", "text": "hi", "file": {"file_data": PDF}},
+        {"type": "image_url", "image_url": {"url": PIXEL}, "input_audio": {"data": "AAAA", "format": "mp3"}},
     ],
 )
 def test_what_may_expand_is_refused(part: dict[str, Any]) -> None:
@@ -40,6 +43,63 @@ def test_what_may_expand_is_refused(part: dict[str, Any]) -> None:
     with pytest.raises(BadRequest) as refused:
         refuse_hidden_inputs(*read_with(part))
     assert (refused.value.code, refused.value.param) == ("unbounded_input", f"messages[].content[].{part['type']}")
+
+
+@pytest.mark.parametrize("named", ["format", "mime_type", "content_type", "video_metadata"])
+def test_a_picture_that_is_called_something_else_is_refused(named: str) -> None:
+    """Proxies let such a field overrule the media type of the address: what comes in as a picture goes on as a document."""
+    with pytest.raises(BadRequest) as refused:
+        refuse_hidden_inputs(*read_with({"type": "image_url", "image_url": {"url": PIXEL, named: "application/pdf"}}))
+    assert (refused.value.code, refused.value.param) == ("unbounded_input", f"messages[].content[].image_url.{named}")
+
+
+FETCHED = {"type": "document", "source": {"type": "url", "url": "https://example.org/a.pdf"}}
+
+
+@pytest.mark.parametrize(
+    ("message", "param"),
+    [
+        ({"images": [{"image_url": {"url": "https://example.org/a.png"}}]}, "images"),
+        ({"content": [{"type": "text", "text": "hi", "video_url": {"url": "https://example.org/a.mp4"}}]}, "content[].video_url"),
+        ({"provider_specific_fields": {"tool_results": [FETCHED]}}, "provider_specific_fields.tool_results"),
+        ({"provider_specific_fields": {"thinking_blocks": [FETCHED]}}, "provider_specific_fields.thinking_blocks[].source"),
+        ({"thinking_blocks": [FETCHED]}, "thinking_blocks[].source"),
+        ({"thinking_blocks": "none"}, "thinking_blocks"),
+    ],
+)
+def test_fields_of_messages_that_may_bring_in_more_are_refused(message: dict[str, Any], param: str) -> None:
+    """As at the top of the body: what is not known is refused by name. Only there: other modes pass it on and count its length."""
+    request, fields = read(messages=[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho", **message}])
+    with pytest.raises(BadRequest) as refused:
+        refuse_hidden_inputs(request, fields)
+    assert (refused.value.code, refused.value.param) == ("unbounded_input", f"messages[].{param}")
+    assert unbounded_inputs(request, fields) == [f"messages[].{param}"]
+    assert hidden_inputs(request, fields) == []
+
+
+def test_answers_are_accepted_as_they_came() -> None:
+    """With all that OpenAI, LiteLLM, vLLM and OpenRouter put into a message, and with marks of what is to be cached."""
+    thought = {"type": "thinking", "thinking": "hm", "signature": "s"}
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}, "extra_content": {"google": {}}}
+    answer = {
+        "role": "assistant",
+        "content": None,
+        "refusal": None,
+        "annotations": [],
+        "audio": None,
+        "function_call": None,
+        "tool_calls": [call],
+        "reasoning": "hm",
+        "reasoning_content": "hm",
+        "reasoning_details": [{"type": "reasoning.text", "text": "hm"}],
+        "thinking_blocks": [thought],
+        "provider_specific_fields": {"refusal": None, "citations": None, "thinking_blocks": [thought]},
+    }
+    told = {"role": "tool", "tool_call_id": "c", "name": "f", "content": "1", "cache_control": {"type": "ephemeral"}}
+    picture = {"type": "image_url", "image_url": {"url": PIXEL, "detail": "high"}, "cache_control": {"type": "ephemeral"}}
+    asked = {"role": "user", "name": "ada", "content": [{"type": "text", "text": "hi", "cache_control": None}, picture]}
+    said = {"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}], "prefix": True}
+    refuse_hidden_inputs(*read(messages=[asked, answer, told, said]))
 
 
 @pytest.mark.parametrize("part", [{"type": "text", "text": "hi"}, {"type": "image_url", "image_url": {"url": PIXEL}}])
@@ -57,6 +117,9 @@ def test_text_and_inlined_images_are_accepted(part: dict[str, Any]) -> None:
         {**TOOL, "googleSearch": {}},
         {"type": "function"},
         {"type": "mcp", "server_url": "https://example.org"},
+        {"type": "web_search", "function": {"name": "f"}},
+        {"type": "web_search_20250305", "function": {"name": "web_search"}},
+        {"type": "computer_use", "custom": {"name": "c"}},
     ],
 )
 def test_tools_that_somebody_else_runs_are_refused(tool: dict[str, Any]) -> None:
@@ -64,6 +127,16 @@ def test_tools_that_somebody_else_runs_are_refused(tool: dict[str, Any]) -> None
     with pytest.raises(BadRequest) as refused:
         refuse_hidden_inputs(*read(tools=[TOOL, tool]))
     assert refused.value.param == "tools"
+
+
+@pytest.mark.parametrize("function", [{"googleSearch": {}}, {"type": "web_search"}, {"name": "f", "type": "web_search"}])
+def test_functions_that_somebody_else_runs_are_refused(function: dict[str, Any]) -> None:
+    """Proxies take the elements of `functions` for tools."""
+    own = {"name": "f", "description": "does it", "parameters": {"type": "object"}}
+    refuse_hidden_inputs(*read(functions=[own], function_call="auto"))
+    with pytest.raises(BadRequest) as refused:
+        refuse_hidden_inputs(*read(functions=[own, function]))
+    assert refused.value.param == "functions"
 
 
 @pytest.mark.parametrize("tool", [TOOL, {"type": "custom", "custom": {"name": "c"}}, {"function": {"name": "f"}}])

@@ -19,6 +19,8 @@ GOOD = {"model": "fast", "messages": [{"role": "user", "content": "hi"}]}
         ({"messages": "hello"}, "messages"),
         ({"model": 3}, "model"),
         ({"model": None}, "model"),
+        ({"messages": [{"role": "emperor", "content": "x", "images": []}]}, "messages[0].role"),
+        ({"functions": "f"}, "functions"),
         ({"n": 0}, "n"),
         ({"n": 129}, "n"),
         ({"max_tokens": -1}, "max_tokens"),
@@ -87,11 +89,12 @@ def test_of_duplicate_keys_the_last_one_counts_for_both() -> None:
 
 def test_the_body_for_an_upstream_keeps_what_we_do_not_know() -> None:
     """Unknown fields and exact numbers survive; a stream is asked for usage; a missing cap is enforced."""
-    raw = b'{"model":"fast","messages":[{"role":"user","content":"hi"}],"stream":true,"top_p":0.10,"seed":12345678901234567890}'
+    raw = b'{"model":"fast","messages":[{"role":"user","content":"hi","own":1}],"stream":true,"top_p":0.10,"seed":12345678901234567890}'
     request, fields = chat_request.read(raw)
     body = chat_request.body_for(fields, request, model=b'"m"', cap_field="max_completion_tokens", cap=77)
     assert b'"top_p":0.10' in body
     assert b'"seed":12345678901234567890' in body
+    assert b'"own":1' in body
     assert json.loads(body)["stream_options"] == {"include_usage": True}
     assert json.loads(body)["max_completion_tokens"] == 77
 

@@ -16,6 +16,8 @@ CAPPED = {"model": "sim-fast-1", "max_tokens": 40}
 HELD = {"model": "sim-fault-slow.1000", "max_tokens": 40}
 """A stream that lasts until all who ask at once have been answered."""
 
+NAMED_PDF = {"url": "data:image/png;base64,JVBERi0=", "format": "application/pdf"}
+
 
 @pytest.fixture(scope="module")
 def alone(world: World) -> Any:
@@ -167,6 +169,10 @@ def test_a_model_without_a_price(world: World) -> None:
         {"previous_response_id": "resp_1"},
         {"tools": [{"type": "web_search"}]},
         {"tools": [{"type": "function", "function": {"name": "f"}}, {"type": "file_search"}]},
+        {"tools": [{"type": "web_search_20250305", "function": {"name": "web_search"}}]},
+        {"functions": [{"googleSearch": {}}]},
+        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": NAMED_PDF}]}]},
+        {"messages": [{"role": "assistant", "content": "a", "images": []}, {"role": "user", "content": "b"}]},
         {"modalities": ["text", "audio"]},
         {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://x.example/i.png"}}]}]},
         {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "file-1"}}]}]},

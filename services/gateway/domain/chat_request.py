@@ -4,7 +4,7 @@ The upstream gets the fields as the client wrote them, re-encoded from the decod
 us and for the upstream alike.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -91,6 +91,15 @@ class ChatRequest(msgspec.Struct):
     def end_user(self) -> str | None:
         """On whose behalf the client asks, by OpenAI's field `user`; without the one character that no database keeps."""
         return None if self.user is None else end_user_of(self.user)
+
+    def texts(self) -> Iterator[str]:
+        """All text content, message by message and part by part."""
+        for message in self.messages:
+            content = message.content
+            if isinstance(content, str):
+                yield content
+            elif content:
+                yield from (part.text for part in content if part.text)
 
     def characters(self) -> int:
         """Characters of all text content: what the choice of a tier goes by."""

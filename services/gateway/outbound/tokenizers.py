@@ -40,7 +40,7 @@ class Tokenizers:
             return None
         self.load()
         tokenizer = self._by_family[family]
-        text = "\n".join(_texts(request))
+        text = "\n".join(request.texts())
         if len(text) <= WHOLE:
             return _count(tokenizer, text)
         middle = (len(text) - SAMPLE) // 2
@@ -58,14 +58,6 @@ def _library() -> Any:
     library = module_from_spec(found)
     found.loader.exec_module(library)
     return library
-
-
-def _texts(request: ChatRequest) -> Iterable[str]:
-    for message in request.messages:
-        if isinstance(message.content, str):
-            yield message.content
-        elif message.content:
-            yield from (part.text for part in message.content if part.text)
 
 
 def _count(tokenizer: Any, text: str) -> int:

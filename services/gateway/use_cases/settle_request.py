@@ -123,8 +123,10 @@ class SettleRequest:
         choices = run.request.n or 1
         self._learned.saw_output(run.route.name, usage.completion_tokens // choices)
         if attachments(run.request, run.fields, None) == 0:  # what they cost says nothing about text
-            hidden = 0 if seen_output is None else max(0, usage.completion_tokens - seen_output) // choices
-            length = text_length(run.request, run.body_length)
+            # A prediction that fails is billed and not streamed either, and says nothing of the next answer.
+            known = usage.completion_tokens if seen_output is None else seen_output + run.estimate.predicted
+            hidden = max(0, usage.completion_tokens - known) // choices
+            length = text_length(run.request, run.fields, run.body_length)
             self._learned.saw_prompt(run.caller.key.key_id, run.route.name, length, usage, hidden)
 
 

@@ -105,9 +105,76 @@ def test_an_unknown_prompt_counts_a_third_of_its_bytes_and_the_first_slice() -> 
 
 
 def test_a_tokenizers_count_stands_for_the_text() -> None:
-    """With what the upstream adds around it."""
-    found, _ = likely("sliced", "x" * 3_000, counted=321, stream=True)
-    assert (found.prompt_tokens, found.how) == (321 + AROUND, "tokenizer")
+    """The rest of the body counts a third of its bytes; with what the upstream adds around it."""
+    found, length = likely("sliced", "x" * 3_000, counted=321, stream=True)
+    assert (found.prompt_tokens, found.how) == (321 + (length - 3_000) // 3 + AROUND, "tokenizer")
+
+
+FUNCTION = {"name": "f", "description": "does a thing " * 300, "parameters": {"type": "object", "properties": {}}}
+CALL = {"id": "c", "type": "function", "function": {"name": "write", "arguments": json.dumps({"text": "x = 1\n" * 900})}}
+SCHEMA = {"type": "json_schema", "json_schema": {"name": "s", "schema": {"type": "object", "description": "d" * 30_000}}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "beside"),
+    [
+        ({"tools": [{"type": "function", "function": FUNCTION}]}, FUNCTION),
+        ({"functions": [FUNCTION]}, FUNCTION),
+        ({"response_format": SCHEMA}, SCHEMA),
+        ({"messages": [{"role": "assistant", "content": None, "tool_calls": [CALL] * 9}]}, [CALL] * 9),
+        ({"messages": [{"role": "assistant", "content": "ho", "reasoning_content": "hm " * 900}]}, "hm " * 900),
+        ({"messages": [{"role": "assistant", "content": [{"type": "refusal", "refusal": "no " * 900}]}]}, "no " * 900),
+    ],
+    ids=["tools", "functions", "schema", "calls", "thoughts", "refusal"],
+)
+def test_what_no_tokenizer_has_counted_counts_by_its_length(fields: dict[str, Any], beside: Any) -> None:
+    """Tools, calls, schemas and thoughts are prompt as well, from the first request of a key on."""
+    plain, _ = likely("sliced", counted=1)
+    found, _ = likely("sliced", counted=1, **fields)
+    written = len(json.dumps(beside)) // 3
+    assert written - 60 <= found.prompt_tokens - plain.prompt_tokens <= written + TOOLS_CONSTANT + 60
+
+
+@given(st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters='"\\'), max_size=200), st.booleans())
+def test_text_that_a_tokenizer_has_counted_is_not_counted_by_its_length_too(text: str, escaped: bool) -> None:
+    """However the client writes letters beyond ASCII: as they are, or in six bytes each."""
+    found = []
+    for said in (text, ""):
+        body = json.dumps({"model": "m", "messages": [{"role": "user", "content": said}]}, ensure_ascii=escaped).encode()
+        request, raw = chat_request.read(body)
+        estimate = likely_estimate("sliced", request, raw, len(body), PRICE, 4_096, shape=None, counted=7, likely_output=None)
+        found.append(estimate.prompt_tokens)
+    assert found[0] == found[1]
+
+
+PREDICTION = {"type": "content", "content": "word " * 6_000}
+PREDICTED = len(json.dumps(PREDICTION)) // 3
+
+
+@pytest.mark.parametrize("mode", ["sliced", "expected"])
+@pytest.mark.parametrize(
+    "known",
+    [{}, {"counted": 5}, {"shape": PromptShape(0.25, 0.0, hidden_output=40)}, {"likely_output": 20}],
+    ids=["nothing", "counted", "learned", "likely output"],
+)
+def test_a_prediction_that_may_fail_is_held_as_output(mode: Mode, known: dict[str, Any]) -> None:
+    """For every choice and beside its cap, whatever else is known of the request; it is no prompt."""
+    plain, _ = likely(mode, stream=True, max_tokens=3_000, n=2, **known)
+    found, _ = likely(mode, stream=True, max_tokens=3_000, n=2, prediction=PREDICTION, **known)
+    assert 0 <= found.prompt_tokens - plain.prompt_tokens <= 6
+    assert found.completion_tokens == plain.completion_tokens + 2 * PREDICTED
+    assert found.hidden_output == plain.hidden_output + 2 * PREDICTED
+    assert found.next_slice()[0] == plain.next_slice()[0]
+    assert found.rest()[0] == plain.rest()[0]
+    assert found.most_output == 2 * (3_000 + PREDICTED)
+
+
+def test_sound_counts_as_what_is_not_shown_and_not_by_its_bytes() -> None:
+    """A minute of it has megabytes and some hundred tokens."""
+    part = {"type": "input_audio", "input_audio": {"data": "A" * 90_000, "format": "wav"}}
+    for counted in (None, 5):
+        found, _ = likely("sliced", [part], counted=counted, stream=True)
+        assert HIDDEN_INPUT_TOKENS <= found.prompt_tokens <= HIDDEN_INPUT_TOKENS + 300
 
 
 def test_what_was_learned_of_a_key_stands_for_the_next_prompt() -> None:

@@ -49,13 +49,13 @@ DONE = b"data: [DONE]\n\n"
 class Rig:
     """A sliced stream whose hold is exactly its first slice, unless more was `granted`: nobody can be asked for the next one."""
 
-    def __init__(self, folder: Path, *pieces: bytes, granted: int = 0, wait_seconds: float = 0.05) -> None:
+    def __init__(self, folder: Path, *pieces: bytes, granted: int = 0, wait_seconds: float = 0.05, **asked: object) -> None:
         grants = Grants(Client(), gateway="g", boot="b", expected=(100, 0))
         take_hold = TakeHold(grants, Calendar())
         self.spool = EventSpool.open(folder, segment_bytes=SMALLEST_SEGMENT, max_bytes=16 * SMALLEST_SEGMENT)
-        learned = LearnedUsage()
-        plan = PlanRequest(ROUTES, take_hold.calendar, take_hold, learned, lambda *_: None, BOOK.dearest(), 0.05)
-        self.run = self._admitted(plan, take_hold, granted)
+        self.learned = LearnedUsage()
+        plan = PlanRequest(ROUTES, take_hold.calendar, take_hold, self.learned, lambda *_: None, BOOK.dearest(), 0.05)
+        self.run = self._admitted(plan, take_hold, granted, asked)
         self.spool.start(make_start(self.run.event_id))
         answer = Exchange(asyncio.get_running_loop(), None)
         answer.parts = list(pieces[1:])
@@ -63,14 +63,14 @@ class Rig:
         self.stream = RelayedStream(
             self.run,
             Opened(answer, pieces[0], CANDIDATE, 1, self.run.began),
-            SettleRequest(self.spool, Meters(), learned, BOOK.version),
+            SettleRequest(self.spool, Meters(), self.learned, BOOK.version),
             ActiveStreams(),
             None,
             ExtendHold(take_hold, self.spool, wait_seconds),
         )
 
     @staticmethod
-    def _admitted(plan: PlanRequest, take_hold: TakeHold, granted: int) -> Run:
+    def _admitted(plan: PlanRequest, take_hold: TakeHold, granted: int, asked: dict[str, object]) -> Run:
         organization = OrganizationRecord(organization_id="o", version=1, status="active")
         limits = Limits(version=1, monthly_tokens=10**6)
         project = ProjectRecord(
@@ -80,7 +80,7 @@ class Rig:
             key_id="k", lookup="l", project_id="p", organization_id="o", version=1, status="active", secrets=(), expires_at=None
         )
         body = json.dumps(
-            {"model": "fast", "messages": [{"role": "user", "content": "hi"}], "stream": True, "max_tokens": 5_000}
+            {"model": "fast", "messages": [{"role": "user", "content": "hi"}], "stream": True, "max_tokens": 5_000, **asked}
         ).encode()
         run = plan(join(key, project, organization, None), body, None, "/v1/chat/completions")
         tokens, nanousd = run.estimate.tokens, run.estimate.nanousd
@@ -174,6 +174,21 @@ async def test_a_client_that_leaves_while_a_slice_is_awaited(tmp_path: Path) -> 
     assert (rig.run.settled, rig.run.attempts[0].outcome, rig.held) == (True, "client_closed", 0)
     assert rig.run.attempts[0].usage.completion_tokens >= 1_000
     rig.spool.close()
+
+
+async def test_a_prediction_that_failed_is_held_and_teaches_nothing(tmp_path: Path) -> None:
+    """It is billed and not streamed, like thoughts; the next answer of the key's has other ones."""
+    short = event(delta={"content": "x" * 300}, finish_reason=None)
+    usage = b'data: {"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 2100, "total_tokens": 2109}}\n\n'
+    for prediction, hidden in (({"type": "content", "content": "x" * 6_000}, 0), (None, 2_000)):
+        asked = {"prediction": prediction} if prediction else {}
+        rig = Rig(tmp_path / str(hidden), short + STOP + usage + DONE, **asked)
+        await rig.heard()
+        assert rig.stream.failure is None
+        assert rig.run.estimate.completion_tokens >= (3_000 if prediction else 1_000)
+        shape = rig.learned.shape("k", "fast")
+        assert shape is not None
+        assert abs(shape.hidden_output - hidden) < 5
 
 
 def append_until_full(append: Callable[[int], None]) -> None:

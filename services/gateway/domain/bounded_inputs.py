@@ -1,12 +1,12 @@
 """What a strict budget accepts: inputs whose tokens the body's own bytes bound. Everything else it refuses by name."""
 
 import re
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import Raw
 
-from gateway.domain.chat_request import NOTHING, ChatRequest, Fields, KnownMessage, KnownRequest, Part, Tool
+from gateway.domain.chat_request import ChatRequest, Fields, KnownMessage, KnownRequest, Part, Tool, nested_too_deeply
 from gateway.domain.refusals import BadRequest
 
 BOUNDED_FIELDS: Final = frozenset(
@@ -72,7 +72,10 @@ _UNBOUNDED_PARTS: Final = frozenset(("input_audio", "file"))
 
 _PICTURE: Final = re.compile(r"data:image/(?:png|jpe?g|webp|gif)[;,]", re.IGNORECASE)
 _INDEX: Final = re.compile(r"\[\d+\]")
+_ABSENT: Final = (b"", b"null")
 _decode_tools: Final = msgspec.json.Decoder(list[dict[str, Raw]]).decode
+_decode_any: Final = msgspec.json.Decoder().decode
+_encode: Final = msgspec.json.Encoder().encode
 _decode_messages: Final = msgspec.json.Decoder(list[KnownMessage]).decode
 
 
@@ -89,7 +92,7 @@ def hidden_inputs(request: ChatRequest, fields: Fields) -> list[str]:
         if message.audio is not None:
             found.append("messages[].audio")
         if isinstance(message.content, list):
-            found += [f"messages[].content[].{part.type}" for part in message.content if _is_hidden(part)]
+            found += [f"messages[].content[].{name}" for part in message.content if (name := hidden_in(part))]
     return found
 
 
@@ -126,10 +129,14 @@ def _may_hide(request: ChatRequest, fields: Fields) -> bool:
 
 
 def _own_tools(tools: list[Tool], raw: Raw) -> list[bool]:
-    """Of each tool, whether the client runs it itself and nothing else is asked for beside it."""
+    """Of each tool, whether the client runs it itself and nothing else is asked for beside it. Raises BadRequest."""
+    try:
+        as_written = _decode_tools(raw)
+    except RecursionError:
+        raise nested_too_deeply() from None
     return [
         tool.type in _OWN_TOOLS and written.keys() <= _TOOL_FIELDS and not _OWN_TOOLS.isdisjoint(written)
-        for tool, written in zip(tools, _decode_tools(raw), strict=True)
+        for tool, written in zip(tools, as_written, strict=True)
     ]
 
 
@@ -138,21 +145,37 @@ def _is_function(written: dict[str, Raw]) -> bool:
     return "name" in written and written.keys() <= _FUNCTION_FIELDS
 
 
-def _is_hidden(part: Part) -> bool:
-    if part.type in _UNBOUNDED_PARTS or part.file is not NOTHING or part.input_audio is not NOTHING:
-        return True
-    if part.type != "image_url":
-        return part.image_url is not None
-    return part.image_url is None or _PICTURE.match(part.image_url.url) is None
+def hidden_in(part: Part) -> str:
+    """What of it may be larger than it looks; "" for nothing."""
+    if part.type in _UNBOUNDED_PARTS:
+        return part.type
+    if bytes(part.file) not in _ABSENT:
+        return "file"
+    if bytes(part.input_audio) not in _ABSENT:
+        return "input_audio"
+    if part.type == "image_url":
+        return "" if part.image_url is not None and _PICTURE.match(part.image_url.url) else "image_url"
+    return "" if part.image_url is None else "image_url"
 
 
 def _unknown_in_messages(raw: Raw) -> list[str]:
-    """The path of the first field that no message, part or picture is known to have, without its indexes."""
+    """The path of the first field that no message, part or picture is known to have, without its indexes. What is empty brings nothing.
+    Raises BadRequest.
+    """
     try:
-        _decode_messages(raw)
+        _decode_messages(_encode(_said(_decode_any(raw))))
     except msgspec.ValidationError as problem:
         sentence, _, path = str(problem).partition(" - at `$")
         unknown = sentence.rsplit("`", 2)[-2] if "unknown field" in sentence else ""
         place = "messages" + _INDEX.sub("[]", path.rstrip("`"))
         return [f"{place}.{unknown}" if unknown else place]
+    except RecursionError:
+        raise nested_too_deeply() from None
     return []
+
+
+def _said(value: Any) -> Any:
+    """The same without members that are null or an empty list."""
+    if isinstance(value, dict):
+        return {name: _said(inner) for name, inner in value.items() if inner is not None and inner != []}
+    return [_said(inner) for inner in value] if isinstance(value, list) else value

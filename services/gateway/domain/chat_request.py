@@ -135,7 +135,9 @@ class KnownPart(Part, forbid_unknown_fields=True):
     """A part with all of its fields."""
 
     image_url: KnownImageUrl | None = None
+    id: Raw = NOTHING
     refusal: Raw = NOTHING
+    annotations: Raw = NOTHING
     cache_control: Raw = NOTHING
 
 
@@ -161,7 +163,9 @@ class ProviderFields(msgspec.Struct, forbid_unknown_fields=True):
     reasoning_content: Raw = NOTHING
     reasoning_details: Raw = NOTHING
     reasoningContentBlocks: Raw = NOTHING  # noqa: N815 - as Bedrock writes it
+    reasoning_items: Raw = NOTHING
     thought_signatures: Raw = NOTHING
+    extra_content: Raw = NOTHING
 
 
 class KnownMessage(Message, forbid_unknown_fields=True):
@@ -177,6 +181,9 @@ class KnownMessage(Message, forbid_unknown_fields=True):
     reasoning: Raw = NOTHING
     reasoning_content: Raw = NOTHING
     reasoning_details: Raw = NOTHING
+    reasoning_items: Raw = NOTHING
+    extra_content: Raw = NOTHING
+    parsed: Raw = NOTHING
     thinking_blocks: list[ThoughtBlock] | None = None
     provider_specific_fields: ProviderFields | None = None
     cache_control: Raw = NOTHING
@@ -268,7 +275,7 @@ def read(body: bytes) -> tuple[ChatRequest, Fields]:
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise BadRequest("The body is not valid JSON.", code="invalid_json") from None
     except RecursionError:
-        raise BadRequest("The body is nested too deeply.", code="invalid_json") from None
+        raise nested_too_deeply() from None
     for name in fields:
         if name in STEERING_FIELDS or name.startswith(_STEERING_PREFIXES):
             raise _unsupported(name)
@@ -282,6 +289,11 @@ def _request_of(body: bytes) -> ChatRequest:
         return _known_decoder.decode(body)
     except msgspec.ValidationError:  # wrong, or with fields that we do not know: both are rare
         return _request_decoder.decode(body)
+
+
+def nested_too_deeply() -> BadRequest:
+    """Of a body that cannot be looked into; how deep that is depends on who looks."""
+    return BadRequest("The body is nested too deeply.", code="invalid_json")
 
 
 def _unsupported(refused: str) -> BadRequest:

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Raw
 
 from common.contracts.prices import IMAGE_TOKENS, TOKENS_PER_RATE, ModelPrice
-from gateway.domain.bounded_inputs import hidden_inputs
+from gateway.domain.bounded_inputs import hidden_in, hidden_inputs
 from gateway.domain.chat_request import ChatRequest, Fields
 from gateway.domain.learned_usage import PromptShape
 
@@ -199,5 +199,5 @@ def attachments(request: ChatRequest, fields: Fields, price: ModelPrice | None) 
     hidden = hidden_inputs(request, fields)
     images = 0
     if request.has_parts:
-        images = sum(1 for part in request.parts() if part.type == "image_url") - hidden.count("messages[].content[].image_url")
+        images = sum(1 for part in request.parts() if part.type == "image_url" and not hidden_in(part))
     return len(hidden) * HIDDEN_INPUT_TOKENS + images * (price.image_tokens if price else IMAGE_TOKENS)

@@ -9,7 +9,7 @@ import msgspec
 from gateway.domain.estimate import BYTES_PER_TOKEN
 from gateway.domain.output_size import UNREADABLE, size_of, sizes
 
-_DATA: Final = re.compile(rb"^data: ?(\{.*\})\r?$", re.MULTILINE)
+_DATA: Final = re.compile(rb"^data:[ \t]*(\{.*\})[ \t]*\r?$", re.MULTILINE)
 
 
 class _Called(msgspec.Struct):
@@ -105,9 +105,13 @@ def _length(choice: _Choice) -> int:
     for text in (delta.content, delta.reasoning_content or delta.reasoning, delta.refusal):
         if text:
             length += size_of(text)
-    return length + sum(map(_of_call, delta.tool_calls)) if delta.tool_calls else length
+    if not delta.tool_calls:
+        return length
+    if any(call.function is None for call in delta.tool_calls):
+        return 0  # a tool that is no function: whoever looks into all fields finds what it says
+    return length + sum(map(_of_call, delta.tool_calls))
 
 
 def _of_call(call: _Call) -> int:
-    called = call.function
-    return 0 if called is None else size_of(called.name or "") + size_of(called.arguments or "")
+    called = call.function or _Called()
+    return size_of(called.name or "") + size_of(called.arguments or "")

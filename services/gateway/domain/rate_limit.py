@@ -216,9 +216,12 @@ class RateScope:
         return self._passing(wanted, NOTHING, now, part)
 
     def lacking_after_wait(self, wanted: Amount, now: float, *, began: float, part: Part) -> str:
-        """The limit that refuses what has waited since `began` in vain: our part where nobody has answered since; near the limit the
-        lease, where somebody has. Far from the limit others have only been faster here, again and again: no reason to refuse anybody.
+        """The limit that refuses what has waited since `began` in vain: whichever is passed by all that was heard lately. Else our part
+        where nobody has answered since; near the limit the lease, where somebody has. Far from the limit others have only been faster
+        here, again and again: no reason to refuse anybody.
         """
+        if limit := self.spent_by(wanted, now):
+            return limit
         if self.told_at >= began and not self.is_far(now):
             return self.lacking(wanted, now)
         return self.lacking_of_part(wanted, now, part)
@@ -230,6 +233,13 @@ class RateScope:
     def spent_by(self, wanted: Amount, now: float) -> str:
         """The limit that so much more passes by what is used here, and used or leased elsewhere; "" if none."""
         return self._passing(wanted, self.others_now(now), now, WHOLE)
+
+    def passed_by(self, wanted: Amount, now: float) -> str:
+        """The limit that so much more passes by what is used here and elsewhere, whether it refuses or not; "" if none."""
+        others, idle = self.others_now(now), self.idle
+        if others is not NOTHING:
+            others = Amount(others.requests - idle.requests, others.tokens - idle.tokens, others.slots)
+        return self._passing(wanted, others, now, WHOLE)
 
     def refused_by(self, wanted: Amount, now: float) -> str:
         """The limit that refuses so much more without a further question, by what is used here and elsewhere; "" if none. What others may

@@ -96,13 +96,17 @@ def _both(counts: _Counts) -> tuple[int | None, int | None]:
         elif prompt is None and completion is not None:
             prompt = counts.total_tokens - completion
         elif prompt is not None and completion is not None:
-            completion += _beside(counts.total_tokens - prompt - completion, _reasoning(counts))
+            completion += _beside(counts.total_tokens - prompt - completion, counts)
     return prompt, completion
 
 
-def _beside(more: int, reasoning: int) -> int:
-    """Some (xAI, proxies before Gemini) bill reasoning beside the completion: then it is exactly what the total is more than both."""
-    return reasoning if more == reasoning > 0 else 0
+def _beside(more: int, counts: _Counts) -> int:
+    """Some (xAI, proxies before Gemini) bill reasoning beside the completion: then it is exactly what the total is more than both. Gemini's
+    own endpoint tells of it in the total alone.
+    """
+    if counts.completion_tokens_details is None and counts.output_tokens_details is None:
+        return max(0, more)
+    return more if more == _reasoning(counts) > 0 else 0
 
 
 def _under_either(first: int | None, second: int | None) -> int | None:

@@ -204,6 +204,11 @@ class RelayedStream:
             self._opened.answer.close()
             self._end("client_closed" if self._client_gone else "upstream_cut")
 
+    def _most_seen(self) -> int:
+        """What was seen, and what is expected besides; no more than the cap, where that was asked for: an estimate may pass it."""
+        seen = self._seen_output + self.run.estimate.hidden_output
+        return min(seen, self.run.estimate.most_output) if self.run.limited else seen
+
     def _end(self, status: Status) -> None:
         self._streams.running.discard(self)
         if self._timer is not None:
@@ -232,7 +237,7 @@ class RelayedStream:
                 ttft_us=run.ttft_us,
                 upstream_cost_nanousd=None if relay.reported_cost is None else nanousd_of(relay.reported_cost),
                 stand_in=run.price,
-                seen_output=self._seen_output + run.estimate.hidden_output,
+                seen_output=self._most_seen(),
             )
         )
         http_status = 499 if status == "client_closed" else 200 if self.failure is None else self.failure.status

@@ -83,7 +83,7 @@ class RatePermit:
             if enforcement == "hard":
                 if scope.lacking(amount, now):
                     found.append(scope)
-            elif enforcement == "shadow" and (limit := scope.spent_by(amount, now)):
+            elif enforcement == "shadow" and (limit := scope.passed_by(amount, now)):
                 name = f"{scope.scope}.{limit}"
                 if name not in self.would_refuse:
                     self.would_refuse = (*self.would_refuse, name)

@@ -94,8 +94,8 @@ def answer_rate(ask: RateAsk, books: RateBooks, gateways: int) -> tuple[RateAnsw
         others_requests=books.others_requests,
         others_tokens=books.others_tokens,
         others_slots=books.others_slots,
-        idle_requests=books.idle_requests,
-        idle_tokens=books.idle_tokens,
-        idle_slots=books.idle_slots,
+        idle_requests=0 if limits[0] is None else books.idle_requests,
+        idle_tokens=0 if limits[1] is None else books.idle_tokens,
+        idle_slots=0 if limits[2] is None else books.idle_slots,
     )
     return answer, row

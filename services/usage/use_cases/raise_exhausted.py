@@ -36,7 +36,9 @@ async def raise_exhausted(connection: AsyncConnection, rows: Iterable[SettledRow
 
 
 def exhausted_rows(standing: Standing, needs: Mapping[Budget, set[int]]) -> Iterator[tuple[object, ...]]:
-    """What is to be stored for a scope whose refusals have been booked."""
+    """What is to be stored for a scope whose refusals have been booked; nothing for one whose organization is not known."""
+    if standing.organization_id is None:
+        return
     for spending in spendings(standing):
         needed = needs.get((standing.scope, standing.scope_id, standing.period, spending.unit), ())
         alert = exhausted(spending, needed)

@@ -3,10 +3,14 @@
 import json
 from typing import Any
 
+import httpx
+import pydantic
 import pytest
+from openai import OpenAI
 
 from gateway.domain import chat_request
 from gateway.domain.bounded_inputs import BOUNDED_FIELDS, hidden_inputs, refuse_hidden_inputs, unbounded_inputs
+from gateway.domain.estimate import attachments
 from gateway.domain.refusals import BadRequest
 
 PDF = "data:application/pdf;base64,JVBERi0xLjQK"
@@ -42,7 +46,8 @@ def test_what_may_expand_is_refused(part: dict[str, Any]) -> None:
     """Documents, sound and video even when inlined (they are compressed), images when they are somewhere else."""
     with pytest.raises(BadRequest) as refused:
         refuse_hidden_inputs(*read_with(part))
-    assert (refused.value.code, refused.value.param) == ("unbounded_input", f"messages[].content[].{part['type']}")
+    hidden = "file" if "file" in part else "input_audio" if "input_audio" in part else "image_url"
+    assert (refused.value.code, refused.value.param) == ("unbounded_input", f"messages[].content[].{hidden}")
 
 
 @pytest.mark.parametrize("named", ["format", "mime_type", "content_type", "video_metadata"])
@@ -100,6 +105,62 @@ def test_answers_are_accepted_as_they_came() -> None:
     asked = {"role": "user", "name": "ada", "content": [{"type": "text", "text": "hi", "cache_control": None}, picture]}
     said = {"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}], "prefix": True}
     refuse_hidden_inputs(*read(messages=[asked, answer, told, said]))
+
+
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")  # the client's own, of what it has put there itself
+def test_what_openais_client_has_parsed_is_accepted_when_it_comes_back() -> None:
+    """The client writes its answer into the next request with all that it holds, also what the provider has added."""
+
+    class Weather(pydantic.BaseModel):
+        degrees: int
+
+    bodies = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        bodies.append(request.content)
+        message = {"role": "assistant", "content": '{"degrees": 3}', "extra_content": {"google": {"thought_signature": "s"}}}
+        choice = {"index": 0, "finish_reason": "stop", "message": message}
+        return httpx.Response(200, json={"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]})
+
+    question = {"role": "user", "content": "How warm?"}
+    with (
+        httpx.Client(transport=httpx.MockTransport(answer)) as transport,
+        OpenAI(api_key="k", base_url="http://test", http_client=transport) as client,
+    ):
+        parsed = client.chat.completions.parse(model="m", messages=[question], response_format=Weather)
+        client.chat.completions.create(model="m", messages=[question, parsed.choices[0].message, question])
+    assert b'"parsed":{"degrees":3}' in bodies[1]
+    for body in bodies:
+        refuse_hidden_inputs(*chat_request.read(body))
+
+
+def test_what_is_empty_brings_nothing_in() -> None:
+    """Clients that write out all that might be there; one that is not known is refused as soon as it says something."""
+    empty = {"type": "text", "text": "hi", "id": "lc_1", "image_url": None, "input_audio": None, "file": None, "video_url": None}
+    message = {"role": "assistant", "images": [], "provider_specific_fields": {"web_search_results": None}, "content": [empty]}
+    request, fields = read(messages=[message])
+    refuse_hidden_inputs(request, fields)
+    assert attachments(request, fields, None) == 0
+    with pytest.raises(BadRequest) as refused:
+        refuse_hidden_inputs(*read(messages=[{**message, "images": ["x"]}]))
+    assert refused.value.param == "messages[].images"
+
+
+@pytest.mark.parametrize("field", ["tools", "messages"])
+def test_what_is_nested_too_deeply_is_a_bad_request(field: str) -> None:
+    """However deep it is, and whoever looks first: refused by name, accepted, or called too deep."""
+    seen = set()
+    for depth in range(300, 1_400, 50):
+        deep = "[" * depth + "]" * depth
+        message = (
+            '{"role": "user", "content": "hi", "images": [1], "tool_calls": ' + (deep if field == "messages" else "null") + "}"
+        )
+        tool = '{"type": "function", "function": {"name": "f", "parameters": ' + (deep if field == "tools" else "{}") + "}}"
+        try:
+            refuse_hidden_inputs(*chat_request.read(f'{{"model": "fast", "messages": [{message}], "tools": [{tool}]}}'.encode()))
+        except BadRequest as refused:
+            seen.add(refused.code)
+    assert seen == {"unbounded_input", "invalid_json"}
 
 
 @pytest.mark.parametrize("part", [{"type": "text", "text": "hi"}, {"type": "image_url", "image_url": {"url": PIXEL}}])

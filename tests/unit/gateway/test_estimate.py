@@ -359,6 +359,24 @@ def test_dense_text_is_seen_for_what_it_is(text: str, seen: int) -> None:
         assert meter.seen == seen
 
 
+def test_calls_of_tools_that_are_no_functions_count_beside_whatever_else_is_said() -> None:
+    """In the same event, as proxies send them that have waited for the whole answer."""
+    custom = {"index": 1, "type": "custom", "custom": {"input": "x" * 300}}
+    function = {"index": 0, "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    for delta in ({"content": "ok", "tool_calls": [custom]}, {"tool_calls": [function, custom]}):
+        meter = OutputMeter()
+        meter.feed(chunk(**delta))
+        assert meter.seen >= 100
+
+
+@pytest.mark.parametrize("line", [b"data:  %b \n\n", b"data:\t%b\r\n\r\n", b"data:%b\n\n"])
+def test_blanks_around_an_event_hide_nothing(line: bytes) -> None:
+    """Clients read these lines."""
+    meter = OutputMeter()
+    meter.feed(line % json.dumps({"choices": [{"delta": {"content": "x" * 30}}]}).encode())
+    assert meter.seen == 10
+
+
 def test_an_event_of_one_token_is_one() -> None:
     """Up to four bytes whatever they are, or a word, count by events and bytes alone; what is around an argument of a call is none."""
     meter = OutputMeter()

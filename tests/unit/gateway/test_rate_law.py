@@ -246,6 +246,27 @@ def test_whoever_is_overtaken_again_and_again_is_let_in_far_from_the_limit(used_
     assert scope.lacking_after_wait(Amount(1), 1_000.05, began=1_000.04, part=Part(12, None)) == "requests_per_minute"
 
 
+@pytest.mark.parametrize("idle", [0, 1])
+def test_whoever_waited_in_vain_is_refused_by_all_that_was_heard_lately(idle: int) -> None:
+    """Though this gateway's part would let it in: what others have used or leased a moment ago is theirs, needed or not."""
+    scope = make_scope(Limits(version=1, concurrency=1))
+    scope.take(RateAnswer(scope="key", scope_id="k", seq=0, others_slots=1, idle_slots=idle), 5.0, 1_000.0)
+    late = {"began": 1_000.1, "part": Part(2, 0)}
+    assert scope.lacking_after_wait(Amount(1, 0, 1), 1_000.2, **late) == "concurrency"
+    assert not scope.lacking_after_wait(Amount(1, 0, 1), 1_003.0, **late), "nobody has been heard of for long"
+
+
+def test_in_shadow_mode_others_count_by_what_they_use() -> None:
+    """As a limit that refuses: what they only keep ready comes back; what they have in flight does not."""
+    scope = make_scope(Limits(version=1, requests_per_minute=10, concurrency=3))
+    ask = scope.shape(Amount(), 1_000.0, 1)
+    answer = RateAnswer(scope="key", scope_id="k", seq=ask.seq, others_requests=10, idle_requests=4, others_slots=2, idle_slots=2)
+    scope.take(answer, 5.0, 1_000.1)
+    assert not scope.passed_by(Amount(4, 0, 1), 1_000.2)
+    assert scope.passed_by(Amount(5, 0, 1), 1_000.2) == "requests_per_minute"
+    assert scope.passed_by(Amount(1, 0, 2), 1_000.2) == "concurrency"
+
+
 def test_a_newer_limit_voids_the_lease_on_the_older_one() -> None:
     """What was leased of a higher limit is not used on a lower one."""
     scope = make_scope(Limits(version=1, requests_per_minute=10))

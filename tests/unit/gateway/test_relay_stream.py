@@ -176,6 +176,15 @@ async def test_a_client_that_leaves_while_a_slice_is_awaited(tmp_path: Path) -> 
     rig.spool.close()
 
 
+async def test_what_was_seen_counts_up_to_the_cap(tmp_path: Path) -> None:
+    """A digit is seen as a token, though three may be one: beyond the cap that was asked for there is no output."""
+    digits = event(delta={"content": "1234567890" * 30}, finish_reason=None)
+    rig = Rig(tmp_path, *[digits] * 10, max_tokens=1_000)
+    await rig.heard()
+    assert (rig.stream.failure, rig.run.attempts[0].outcome) == (None, "usage_missing")
+    assert rig.run.attempts[0].usage.completion_tokens == 1_000
+
+
 async def test_a_prediction_that_failed_is_held_and_teaches_nothing(tmp_path: Path) -> None:
     """It is billed and not streamed, like thoughts; the next answer of the key's has other ones."""
     short = event(delta={"content": "x" * 300}, finish_reason=None)

@@ -81,11 +81,13 @@ def streamed(block: object) -> Relay:
             )
             for total, reasoning in ((12, 4), (15, 4), (12, 0), (15, 0), (8, -4), (5, 4))
         ),
+        (BOTH | {"total_tokens": 105}, Usage(prompt_tokens=7, completion_tokens=98)),
+        (BOTH | {"total_tokens": 5}, Usage(prompt_tokens=7, completion_tokens=5)),
     ],
 )
 def test_what_is_said_is_the_usage(block: dict[str, Any], usage: Usage) -> None:
     """Zero included, under either set of names, one of the counts by the total, and reasoning beside the completion where the total
-    says just so; of a whole answer and of a stream.
+    says just so, or nothing else says anything of it; of a whole answer and of a stream.
     """
     assert told(block) == usage
     assert streamed(block).usage == usage

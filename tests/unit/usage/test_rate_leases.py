@@ -52,6 +52,13 @@ def test_others_are_asked_only_where_somebody_waits_for_what_they_may_have() -> 
     assert not lacks_idle(need=3, lease=0, idle=0)
 
 
+def test_what_has_no_limit_is_not_idle_and_is_not_recalled() -> None:
+    """Requests tell and need slots also where nothing limits them."""
+    known = RateBooks("key", "k", 1, 1, 10, None, None, 4, 0, 7, 4, 0, 7)
+    answer, _ = answer_rate(RateAsk(scope="key", scope_id="k", seq=2, limit_version=1, limit_requests=10, need_slots=1), known, 2)
+    assert (answer.idle_requests, answer.idle_tokens, answer.idle_slots) == (4, 0, 0)
+
+
 def books(*, ask_seq: int | None, others: int = 0) -> RateBooks:
     """A scope with a limit of 10 requests, known or not."""
     version = None if ask_seq is None else 1

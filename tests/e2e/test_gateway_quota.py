@@ -172,7 +172,12 @@ def test_a_model_without_a_price(world: World) -> None:
         {"tools": [{"type": "web_search_20250305", "function": {"name": "web_search"}}]},
         {"functions": [{"googleSearch": {}}]},
         {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": NAMED_PDF}]}]},
-        {"messages": [{"role": "assistant", "content": "a", "images": []}, {"role": "user", "content": "b"}]},
+        {
+            "messages": [
+                {"role": "assistant", "content": "a", "images": ["https://x.example/i.png"]},
+                {"role": "user", "content": "b"},
+            ]
+        },
         {"modalities": ["text", "audio"]},
         {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://x.example/i.png"}}]}]},
         {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "file-1"}}]}]},

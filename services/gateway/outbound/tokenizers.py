@@ -18,7 +18,7 @@ SAMPLE = 8_000
 
 
 class Tokenizers:
-    """Those of some families, loaded when the first of them is needed: some 70 MB and a tenth of a second for each."""
+    """Those of some families, loaded when the first of them is needed: 30 to 65 MB and a tenth of a second for each."""
 
     def __init__(self, families: Iterable[str]) -> None:
         self._families = frozenset(family for family in families if family)

@@ -236,23 +236,26 @@ class RateScope:
 
     def passed_by(self, wanted: Amount, now: float) -> str:
         """The limit that so much more passes by what is used here and elsewhere, whether it refuses or not; "" if none."""
-        others, idle = self.others_now(now), self.idle
-        if others is not NOTHING:
-            others = Amount(others.requests - idle.requests, others.tokens - idle.tokens, others.slots)
-        return self._passing(wanted, others, now, WHOLE)
+        return self._passing(wanted, self.used_elsewhere(now)._replace(slots=self.others_now(now).slots), now, WHOLE)
 
     def refused_by(self, wanted: Amount, now: float) -> str:
         """The limit that refuses so much more without a further question, by what is used here and elsewhere; "" if none. What others may
         not need comes back when a request waits for it, so it counts only where one has just waited in vain.
         """
-        others, idle = self.others_now(now), NOTHING if now < self._vain_until else self.idle
-        if others is not NOTHING:
-            others = Amount(others.requests - idle.requests, others.tokens - idle.tokens, others.slots - idle.slots)
-        return self._passing(wanted, others, now, WHOLE)
+        if now < self._vain_until:
+            return self.spent_by(wanted, now)
+        return self._passing(wanted, self.used_elsewhere(now), now, WHOLE)
 
     def others_now(self, now: float) -> Amount:
         """What others have used or leased, as far as that is known at the moment."""
         return self.others if now - self.answered_at < HEARD_SECONDS else NOTHING
+
+    def used_elsewhere(self, now: float) -> Amount:
+        """The same without what others may not need."""
+        others, idle = self.others_now(now), self.idle
+        if others is NOTHING:
+            return NOTHING
+        return Amount(others.requests - idle.requests, others.tokens - idle.tokens, others.slots - idle.slots)
 
     def _passing(self, wanted: Amount, others: Amount, now: float, part: Part) -> str:
         window = self.window_at(now)

@@ -82,9 +82,9 @@ def _seconds(scope: RateScope, limit: str, needed: int, now: float) -> float:
     """Until it would fit: what this gateway has used leaves the minute; what others hold or have used may do so at any moment."""
     if limit == "concurrency":
         return 1.0
-    others, idle, window = scope.others_now(now), scope.idle, scope.window_at(now)
+    elsewhere, window = scope.used_elsewhere(now), scope.window_at(now)
     if limit == "requests_per_minute":
-        missing = window.requests + max(0, others.requests - idle.requests) + needed - scope.limit_of(limit)
+        missing = window.requests + elsewhere.requests + needed - scope.limit_of(limit)
         return window.seconds_until(missing, 0, now) if 0 < missing <= window.requests else 1.0
-    missing = window.tokens + max(0, others.tokens - idle.tokens) + needed - scope.limit_of(limit)
+    missing = window.tokens + elsewhere.tokens + needed - scope.limit_of(limit)
     return window.seconds_until(0, missing, now) if 0 < missing <= window.tokens else 1.0

@@ -36,13 +36,13 @@ def test_changes_made_while_nats_is_dead_arrive_after_its_restart(
         started = time.monotonic()
         late = _issue(alice, demo["project_id"], "while dead")
         revoked = alice.delete(f"/projects/{demo['project_id']}/keys/{early['id']}").json()
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 20
         assert (revoked["status"], revoked["effective"]["pending"], late["effective"]["pending"]) == ("revoked", True, True)
         assert late["effective"]["gateways"] == 0
     bus.server.restart()
     restarted = time.monotonic()
     assert bucket.wait_for(bus, f"key.{lookup_of(early['key'])}", version=2)["status"] == "revoked"
-    assert time.monotonic() - restarted < 5
+    assert time.monotonic() - restarted < 20
     assert bucket.wait_for(bus, f"key.{lookup_of(late['key'])}")["status"] == "active"
     process.wait_for("/readyz")
 

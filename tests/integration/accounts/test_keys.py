@@ -1,6 +1,5 @@
 """The life of a key over HTTP, and what is kept of it."""
 
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -39,13 +38,11 @@ def test_the_whole_life_of_a_key(accounts: Service, project: dict[str, Any]):
     changed = accounts.alice.patch(path, json={"name": "Desktop", "models": None}).json()
     assert (changed["name"], changed["models"], changed["version"]) == ("Desktop", None, 2)
 
-    started = time.monotonic()
     revoked = accounts.alice.delete(path)
     assert revoked.status_code == 200
     assert revoked.json()["status"] == "revoked"
     assert revoked.json()["revoked_at"]
     assert not revoked.json()["effective"]["pending"]
-    assert time.monotonic() - started < 1
     record = bucket.read(accounts.bus, entry)
     assert record is not None
     assert (record["status"], record["version"]) == ("revoked", 3)

@@ -5,11 +5,10 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
 
 import msgspec
 import nats.errors
@@ -20,7 +19,7 @@ from nats.js.errors import NotFoundError
 
 from common.contracts.events import HEADER_BOOT, HEADER_CLOSE, HEADER_FROM, HEADER_GATEWAY, HEADER_TO, Watermark
 from common.contracts.subjects import REQUESTS, REQUESTS_STREAM, WATERMARKS
-from gateway.outbound.event_spool.boot_folder import BootFolder, remove
+from gateway.outbound.event_spool.boot_folder import BootFolder
 from gateway.outbound.event_spool.spool import EventSpool
 
 log = logging.getLogger(__name__)
@@ -118,7 +117,6 @@ class EventPublisher:
         self._publish_seconds = publish_seconds
         self._own = Lane(spool.folder)
         self._lanes: dict[str, Lane] = {spool.boot: self._own}
-        self._removable: list[Path] = []
         self._marks: deque[tuple[float, int]] = deque()
         self._shipping = asyncio.Lock()
         self._subscribed = False
@@ -255,10 +253,10 @@ class EventPublisher:
         before = (folder.committed, folder.closed)
         # Not beyond what this process has shipped: after a power cut, numbers on the disk can mean other events than before it.
         folder.hear(min(watermark.contiguous, lane.next - 1), closed=watermark.closed)
-        self._removable.extend(folder.take_removable())
+        folder.release()
         if lane is self._own:
             self._spool.carry_forward()
-            self._removable.extend(folder.take_removable())
+            folder.release()
         if (folder.committed, folder.closed) != before:
             lane.moved_at, lane.patience = time.monotonic(), 1
         if folder.committed < before[0]:
@@ -298,17 +296,19 @@ class EventPublisher:
         while True:
             await asyncio.sleep(SYNC_SECONDS)
             try:
-                await asyncio.to_thread(self._tidy)
+                await asyncio.to_thread(self._tidy, [lane.folder for lane in self._lanes.values()])
             except OSError as problem:
                 log.error("spool: the disk fails: %s", problem)
             for lane in [lane for lane in self._lanes.values() if lane is not self._own and lane.folder.is_done]:
                 await asyncio.to_thread(self._spool.discard, lane.folder)
                 del self._lanes[lane.folder.boot]
 
-    def _tidy(self) -> None:
-        removable, self._removable = self._removable, []
-        remove(removable)
-        self._spool.sync()
+    def _tidy(self, folders: Sequence[BootFolder]) -> None:
+        try:
+            for folder in folders:
+                folder.remove_released()
+        finally:
+            self._spool.sync()
 
     async def keep_recovering(self) -> None:
         """Take over what dead processes left: at once, and again and again."""

@@ -100,8 +100,8 @@ def test_a_boot_that_cannot_be_closed_yet_is_shipped_and_closed_later(small_disk
     assert (folder.close, folder.last) == (None, 300)
     assert ids_of(folder)[-1] == "early-299"
     folder.hear(300)
-    for path in folder.take_removable():
-        path.unlink()
+    folder.release()
+    folder.remove_released()
     os.truncate(filling, filling.stat().st_size - 128 * 1024)
     assert again.recover() == []
     assert (folder.close, ids_of(folder, 301)) == (301, ["dangling"])

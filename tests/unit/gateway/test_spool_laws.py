@@ -1,17 +1,23 @@
 """What must hold for every history of a spool, whenever its process dies."""
 
 import shutil
+import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.outbound.event_spool import recovery
+from gateway.outbound.event_spool.boot_folder import BootFolder, Segment
 from gateway.outbound.event_spool.spool import EventSpool
 from tests.unit.gateway.spool_makers import contents, events_of, ids_of, make_attempt, make_end, make_start, open_spool
+
+MANY = 20_000
 
 # What happens to a request: it starts, perhaps holds again, perhaps ends. Long user names make segments roll.
 steps = st.lists(
@@ -127,8 +133,9 @@ def test_recovery_may_be_killed_anywhere_and_run_again(history: list[tuple[str, 
         elif moment > 1:  # killed while shipping, with some of it committed and deleted
             shutil.copytree(dead, again)
             first.hear(first.last // moment)
-            for path in first.take_removable():
-                (again / path.name).unlink()
+            first.release()
+            for segment in first.released:
+                (again / segment.path.name).unlink()
         second, _ = recovery.recover(again, "gateway")
         assert second is not None
         assert (second.last, second.close) == (first.last, first.close)
@@ -173,3 +180,59 @@ def test_a_long_stream_does_not_keep_the_segments_after_it(tmp_path: Path) -> No
     (event,) = events_of(folder, 3_001)
     assert (event.event_id, event.cost_nanousd, len(event.attempts)) == ("long", 10_000, 2)
     again.close()
+
+
+def test_a_file_that_cannot_be_deleted_holds_up_those_after_it(tmp_path: Path) -> None:
+    """The end of a request never goes before its start, which would be booked as aborted; the file is tried again."""
+    spool = open_spool(tmp_path / "spool")
+    for number in range(2_000):
+        spool.end(make_end(f"short-{number}", tags={"filling": "x" * 300}))
+    first, *later = [segment.path for segment in spool.folder.segments]
+    assert len(later) > 2
+    kept = tmp_path / "kept"
+    first.rename(kept)
+    first.mkdir()  # what is a folder cannot be unlinked
+    for _ in range(2):
+        with pytest.raises(OSError, match=first.name):
+            spool.committed(spool.folder.last)
+        assert all(path.exists() for path in later)
+    first.rmdir()
+    kept.rename(first)
+    spool.committed(spool.folder.last)
+    assert list(spool.folder.path.glob("*.seg")) == later[-1:]
+    spool.close()
+
+
+@pytest.fixture
+def often_switched() -> Iterator[None]:
+    """Threads take turns thousands of times more often than they would."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("often_switched")
+def test_what_is_released_while_files_are_being_removed_goes_too(tmp_path: Path) -> None:
+    """The event loop releases, a thread removes: nothing falls between the two."""
+    folder = BootFolder(tmp_path, "boot", "gateway", last=MANY)
+    names = [tmp_path / str(number) for number in range(MANY + 1)]
+    for path in names[-100:]:
+        path.touch()
+    over = threading.Event()
+
+    def keep_removing() -> None:
+        while not over.is_set():
+            folder.remove_released()
+
+    remover = threading.Thread(target=keep_removing)
+    remover.start()
+    for number, path in enumerate(names):
+        folder.segments.append(Segment(path, number, 0))
+        folder.hear(number)
+        folder.release()
+    over.set()
+    remover.join()
+    folder.remove_released()
+    assert not folder.released
+    assert list(tmp_path.iterdir()) == names[-1:]

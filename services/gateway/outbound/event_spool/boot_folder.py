@@ -1,6 +1,7 @@
 """The segments of one boot: which may be deleted, and reading ends back."""
 
 import shutil
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -29,7 +30,10 @@ class Segment:
 
 @dataclass(slots=True)
 class BootFolder:
-    """Ends are numbered densely from 1 to `last`; `close` is `last` once nothing more can come, None before."""
+    """Ends are numbered densely from 1 to `last`; `close` is `last` once nothing more can come, None before.
+
+    Owned by the event loop's thread. `read`, `remove_released` and `delete` block on the disk and may run in others.
+    """
 
     path: Path
     boot: str
@@ -42,6 +46,9 @@ class BootFolder:
     committed: int = 0
     """Up to where usage has everything, by its own last word."""
     closed: bool = False
+    released: deque[Segment] = field(default_factory=deque)
+    """Segments that may be deleted, oldest first; they stay here until they are."""
+    _removing: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @property
     def first(self) -> int:
@@ -55,8 +62,8 @@ class BootFolder:
 
     @property
     def bytes_used(self) -> int:
-        """Disk space of its segments."""
-        return sum(segment.size for segment in tuple(self.segments))
+        """Disk space of its segments, until they are deleted."""
+        return sum(segment.size for segment in (*tuple(self.released), *tuple(self.segments)))
 
     def hear(self, contiguous: int, *, closed: bool = False) -> None:
         """Usage says that it has everything up to `contiguous`. It is believed if that is less than before, too: its database has
@@ -65,15 +72,24 @@ class BootFolder:
         self.committed = min(contiguous, self.last)
         self.closed = closed
 
-    def take_removable(self) -> list[Path]:
-        """The files that may be deleted, in order; they are no longer known here.
+    def release(self) -> None:
+        """Give up the segments that nobody needs any more, for `remove_released`.
 
         Only from the front, and never the last one: it holds the numbering.
         """
-        segments, removable = self.segments, []
+        segments = self.segments
         while len(segments) > 1 and segments[0].last <= self.committed and not segments[0].open:
-            removable.append(segments.popleft().path)
-        return removable
+            self.released.append(segments.popleft())
+
+    def remove_released(self) -> None:
+        """Delete what was released, in order: an end never goes before a start that stands in an older file. Blocks.
+
+        Raises OSError: that file and those after it stay, and are tried again next time.
+        """
+        with self._removing:
+            while self.released:
+                self.released[0].path.unlink(missing_ok=True)
+                self.released.popleft()
 
     def read(self, first: int, up_to: int) -> Iterator[bytes]:
         """The ends `first`…`up_to` from the files, LOST where one is damaged; ends early where a file was committed meanwhile.
@@ -84,6 +100,7 @@ class BootFolder:
 
     def delete(self) -> None:
         """Remove the folder; killed half-way, the rest still says where the boot ended."""
+        self.remove_released()
         remove([segment.path for segment in self.segments])
         shutil.rmtree(self.path, ignore_errors=True)
 

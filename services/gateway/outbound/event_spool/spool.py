@@ -273,7 +273,8 @@ class EventSpool:
     def committed(self, contiguous: int, *, closed: bool = False) -> None:
         """Usage has committed everything up to `contiguous`: delete what that frees."""
         self.folder.hear(contiguous, closed=closed)
-        remove(self.folder.take_removable())
+        self.folder.release()
+        self.folder.remove_released()
 
     def carry_forward(self) -> None:
         """Write the open starts of an old segment once more, so that one long stream does not keep all that came after it."""
@@ -361,6 +362,8 @@ class EventSpool:
         if self.folder.is_done:
             self.folder.delete()
         else:
+            with suppress(OSError):
+                self.folder.remove_released()
             with suppress(OSError):
                 self.folder.save_cursor()
         with self._recovering:  # a recovery that is under way finishes its boot first

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
 from typing import TypedDict
@@ -57,6 +57,7 @@ from accounts.use_cases.reconcile_directory import keep_reconciled
 from accounts.use_cases.relay_directory import relay_directory
 from accounts.use_cases.remind_owners import keep_reminding
 from accounts.use_cases.watch_dependencies import Dependencies
+from common.cancelling import cancel_all
 from common.contracts.access_tokens import JWKS_PATH
 from common.contracts.api_keys import Peppers
 from common.contracts.subjects import KEY_ACTIVITY, PRESENCE
@@ -158,9 +159,7 @@ def build_app(settings: Settings) -> FastAPI:
             tasks = [asyncio.create_task(_keep_running(work)) for work in works]
             yield {"context": context}
             for task in reversed(tasks):
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+                await cancel_all([task])
 
     app = DocumentedApp(
         title="CodexFlow accounts",

@@ -4,6 +4,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from common.cancelling import cancel_all
+
 log = logging.getLogger(__name__)
 
 RESTART_SECONDS = 1.0
@@ -33,7 +35,5 @@ class Background:
 
     async def stop(self) -> None:
         """Cancel all and wait."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancel_all(self._tasks)
         self._tasks.clear()

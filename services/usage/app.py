@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from common import problems
+from common.cancelling import cancel_all
 from common.contracts.prices import built_in_book
 from common.health import Dependency, Heartbeat, State, health_routes
 from usage.domain.presence import Present
@@ -118,9 +119,7 @@ class Service:
             await asyncio.wait([self._consuming], timeout=self._settings.drain_seconds)
             self._consuming.cancel()
         await self.listeners.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancel_all(self._tasks)
         await self.bus.close()
         await self.keys.close()
         await self.present_roles.close()

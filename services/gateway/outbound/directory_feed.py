@@ -17,6 +17,7 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import Error as JetStreamError
 
+from common.cancelling import cancel_all
 from common.contracts.directory import KeyRecord
 from common.contracts.events import Presence
 from common.contracts.subjects import DIRECTORY_REPUBLISHED, DIRECTORY_STREAM, PRESENCE
@@ -94,9 +95,7 @@ class DirectoryFeed:
         try:
             await asyncio.gather(*tasks)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await cancel_all(tasks)
             if self._client.is_connected:
                 await subscription.unsubscribe()
 

@@ -12,6 +12,7 @@ import pytest
 from nats.aio.client import Client
 
 from common.bus import connection
+from common.cancelling import cancel_all
 from common.contracts.identifiers import uuid7
 from gateway.outbound.event_publisher import EventPublisher
 from gateway.outbound.event_spool.spool import TAIL_BYTES, EventSpool
@@ -79,10 +80,8 @@ async def ship(gateway_client: Client, stall_seconds: float) -> AsyncIterator[Sh
         return publisher
 
     yield start
-    for task in tasks:
-        task.cancel()
-    for outcome in await asyncio.gather(*tasks, return_exceptions=True):
-        assert isinstance(outcome, asyncio.CancelledError)
+    await cancel_all(tasks)
+    assert all(task.cancelled() for task in tasks)
 
 
 @pytest.fixture

@@ -63,7 +63,7 @@ class BootFolder:
     @property
     def bytes_used(self) -> int:
         """Disk space of its segments, until they are deleted."""
-        return sum(segment.size for segment in (*tuple(self.released), *tuple(self.segments)))
+        return sum(segment.size for segment in (*self.released, *self.segments))
 
     def hear(self, contiguous: int, *, closed: bool = False) -> None:
         """Usage says that it has everything up to `contiguous`. It is believed if that is less than before, too: its database has
